@@ -1,0 +1,175 @@
+"""Every error a client can see, as one table. Knows the codes of the vendors; must not know requests or XML."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class ErrorKind:
+    """One client-visible error: HTTP status, the S3 code, the message, and what other vendors call it."""
+
+    status: int
+    code: str
+    message: str
+    oss: str = ""  # Aliyun's code where it differs
+    cos: str = ""  # Tencent's code where it differs
+    ec: str = ""  # Aliyun's error number where it is published
+    retry_after_s: int = 0  # sent as Retry-After when positive
+
+    def code_for(self, dialect: str) -> str:
+        """Return the code that the dialect (`s3`, `oss` or `cos`) uses for this error."""
+        own = {"oss": self.oss, "cos": self.cos}.get(dialect, "")
+        return own or self.code
+
+
+class ApiError(Exception):
+    """A refusal that the client sees.
+
+    `detail` is for the log only. `message` replaces the kind's own sentence and may name limits and figures; it
+    is shown to the client, so it never holds a secret. `fields` are extra elements of an XML error body.
+    """
+
+    def __init__(
+        self,
+        kind: ErrorKind,
+        detail: str = "",
+        *,
+        message: str = "",
+        fields: tuple[tuple[str, str], ...] = (),
+    ) -> None:
+        super().__init__(f"{kind.code}: {detail or message or kind.message}")
+        self.kind = kind
+        self.detail = detail
+        self.message = message or kind.message
+        self.fields = fields
+
+
+# Who asks
+ACCESS_DENIED = ErrorKind(403, "AccessDenied", "Access Denied.")
+INVALID_ACCESS_KEY_ID = ErrorKind(
+    403, "InvalidAccessKeyId", "The access key id you provided does not exist in our records."
+)
+SIGNATURE_DOES_NOT_MATCH = ErrorKind(
+    403,
+    "SignatureDoesNotMatch",
+    "The request signature we calculated does not match the signature you provided. Check your key and signing method.",
+)
+REQUEST_TIME_TOO_SKEWED = ErrorKind(
+    403,
+    "RequestTimeTooSkewed",
+    "The difference between the request time and the current time is too large.",
+)
+REQUEST_EXPIRED = ErrorKind(403, "AccessDenied", "Request has expired.")
+REQUEST_NOT_YET_VALID = ErrorKind(403, "AccessDenied", "Request is not valid yet.")
+MISSING_DATE = ErrorKind(403, "AccessDenied", "A valid Date or x-amz-date, x-oss-date header is required.")
+INVALID_TOKEN = ErrorKind(403, "InvalidToken", "The security token is missing or wrong.", oss="InvalidSecurityToken")
+EXPIRED_TOKEN = ErrorKind(403, "ExpiredToken", "The temporary credentials have expired.", oss="SecurityTokenExpired")
+PROCESS_NOT_COVERED = ErrorKind(
+    403, "AccessDenied", "The signature does not cover the processing parameter, so it is refused."
+)
+AUTHORIZATION_HEADER_MALFORMED = ErrorKind(
+    400,
+    "AuthorizationHeaderMalformed",
+    "The authorization header is malformed.",
+    oss="InvalidArgument",
+    cos="InvalidArgument",
+)
+AUTHORIZATION_QUERY_MALFORMED = ErrorKind(
+    400,
+    "AuthorizationQueryParametersError",
+    "The authorization query parameters are malformed.",
+    oss="InvalidArgument",
+    cos="InvalidArgument",
+)
+UNSUPPORTED_AUTHORIZATION = ErrorKind(400, "InvalidArgument", "Unsupported Authorization Type.")
+MULTIPLE_CLAIMS = ErrorKind(400, "InvalidArgument", "Only one auth mechanism is allowed; the request carries several.")
+
+# What is asked
+INVALID_ARGUMENT = ErrorKind(400, "InvalidArgument", "Invalid Argument.")
+INVALID_REQUEST = ErrorKind(400, "InvalidRequest", "Invalid Request.")
+INVALID_URI = ErrorKind(400, "InvalidURI", "Could not parse the specified URI.")
+CONFLICTING_PROCESS = ErrorKind(400, "InvalidArgument", "x-oss-process and ci-process may not be used in one request.")
+NO_ACTION = ErrorKind(400, "InvalidArgument", "The process names no action.", ec="0040-00000212")
+UNKNOWN_ACTION = ErrorKind(400, "InvalidArgument", "The process names an unknown action.", ec="0040-00000213")
+NO_SUCH_STYLE = ErrorKind(404, "NoSuchStyle", "The specified style does not exist.")
+METHOD_NOT_ALLOWED = ErrorKind(405, "MethodNotAllowed", "The specified method is not allowed against this resource.")
+NOT_IMPLEMENTED = ErrorKind(
+    501, "NotImplemented", "A header or parameter you provided implies functionality that is not implemented."
+)
+MISSING_CONTENT_LENGTH = ErrorKind(411, "MissingContentLength", "You must provide the Content-Length HTTP header.")
+CONTENT_SHA256_MISMATCH = ErrorKind(
+    400,
+    "XAmzContentSHA256Mismatch",
+    "The provided 'x-amz-content-sha256' header does not match what was computed.",
+)
+BAD_DIGEST = ErrorKind(400, "BadDigest", "The Content-MD5 or checksum you specified did not match the body.")
+INCOMPLETE_BODY = ErrorKind(
+    400,
+    "IncompleteBody",
+    "You did not provide the number of bytes specified by the Content-Length header.",
+)
+
+# What the store says
+NO_SUCH_KEY = ErrorKind(404, "NoSuchKey", "The specified key does not exist.")
+NO_SUCH_BUCKET = ErrorKind(404, "NoSuchBucket", "The specified bucket does not exist.")
+NO_SUCH_VERSION = ErrorKind(404, "NoSuchVersion", "The specified version does not exist.")
+INVALID_OBJECT_STATE = ErrorKind(
+    403, "InvalidObjectState", "The operation is not valid for the object's storage class."
+)
+PRECONDITION_FAILED = ErrorKind(
+    412, "PreconditionFailed", "At least one of the pre-conditions you specified did not hold."
+)
+UPSTREAM_UNREACHABLE = ErrorKind(
+    503, "ServiceUnavailable", "The store behind this gateway cannot be reached.", retry_after_s=5
+)
+UPSTREAM_BROKEN = ErrorKind(502, "BadGateway", "The store behind this gateway broke off its answer.", retry_after_s=1)
+UPSTREAM_TIMEOUT = ErrorKind(
+    504, "GatewayTimeout", "The store behind this gateway did not answer in time.", retry_after_s=5
+)
+
+# What the picture is
+NOT_AN_IMAGE = ErrorKind(
+    400,
+    "InvalidArgument",
+    "The object is not an image in a supported format.",
+    cos="InvalidImageFormat",
+)
+IMAGE_DAMAGED = ErrorKind(400, "InvalidArgument", "The image is damaged or truncated.", cos="InvalidImageFormat")
+IMAGE_TOO_LARGE = ErrorKind(400, "ImageTooLarge", "The image exceeds a limit of this gateway.", ec="0040-00000012")
+SCORING_TOO_SLOW = ErrorKind(400, "ImageTooLarge", "Scoring the image took longer than this gateway allows.")
+SCORERS_BUSY = ErrorKind(
+    503, "SlowDown", "All scorers are busy. Please retry.", oss="ServiceUnavailable", retry_after_s=1
+)
+SCORER_DIED = ErrorKind(500, "InternalError", "The scorer failed on this image.")
+
+# What we are
+INTERNAL_ERROR = ErrorKind(500, "InternalError", "We encountered an internal error. Please try again.")
+SHUTTING_DOWN = ErrorKind(503, "ServiceUnavailable", "This gateway is shutting down. Please retry.", retry_after_s=1)
+
+_STORE_KINDS = {
+    kind.code: kind
+    for kind in (
+        ACCESS_DENIED,
+        NO_SUCH_KEY,
+        NO_SUCH_BUCKET,
+        NO_SUCH_VERSION,
+        INVALID_OBJECT_STATE,
+        PRECONDITION_FAILED,
+    )
+}
+_BARE_STATUS = {403: ACCESS_DENIED, 404: NO_SUCH_KEY, 412: PRECONDITION_FAILED, 501: NOT_IMPLEMENTED}
+
+
+def from_store(status: int, code: str, message: str) -> ApiError:
+    """Turn the store's own error into ours, keeping its status, code and message.
+
+    `code` may be empty (a HEAD has no body): the status then decides. A store's 5xx keeps its code too, so that
+    a client's retry rules still apply.
+    """
+    if not code:
+        kind = _BARE_STATUS.get(status) or ErrorKind(status, "InternalError" if status >= 500 else "BadRequest", "")
+        return ApiError(kind, f"store answered {status}", message=message or f"The store answered {status}.")
+    known = _STORE_KINDS.get(code)
+    kind = known if known and known.status == status else ErrorKind(status, code, message)
+    return ApiError(kind, f"store answered {status} {code}", message=message)

@@ -1,0 +1,53 @@
+"""What scoring says about a picture, as plain data. Must not know numpy, pyvips or any vendor."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+
+@dataclass(frozen=True, slots=True)
+class Flags:
+    """Tencent's five yes-or-no findings, by their published definitions."""
+
+    long_image: bool  # long side / short side >= 3
+    black_and_white: bool  # R = G = B in every pixel
+    small_image: bool  # long side < 179 px
+    big_image: bool  # short side > 1000 px
+    pure_image: bool  # one plain colour, or plain text
+
+
+@dataclass(frozen=True, slots=True)
+class QualityReport:
+    """The raw findings; only an adapter rounds, renames or zeroes them for its vendor.
+
+    `score` and every value of `sub_scores` lie in 0..1, higher is better. `measures` are the figures behind
+    them, in the units their functions state. `clarity`, `aesthetic` and `content` lie in 0..100. `width` and
+    `height` are pixels after orientation.
+    """
+
+    score: float
+    sub_scores: Mapping[str, float]
+    measures: Mapping[str, float]
+    flags: Flags
+    clarity: int
+    aesthetic: int
+    content: int
+    reasons: tuple[str, ...]
+    width: int
+    height: int
+    format: str
+    model_version: str
+
+
+def to_json(report: QualityReport) -> dict[str, Any]:
+    """Return the report as a JSON-ready dict; `from_json` is its inverse."""
+    return {**asdict(report), "reasons": list(report.reasons)}
+
+
+def from_json(document: Mapping[str, Any]) -> QualityReport:
+    """Rebuild a report from `to_json`'s dict."""
+    return QualityReport(**{**document, "flags": Flags(**document["flags"]), "reasons": tuple(document["reasons"])})

@@ -1,0 +1,178 @@
+"""A request as data: head, parameters, address of the object. Knows HTTP's syntax; must not know sockets or vendors."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Literal
+from urllib.parse import quote_from_bytes, unquote_to_bytes
+
+from gateway.errors import INVALID_REQUEST, ApiError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+Headers = tuple[tuple[str, str], ...]  # (lower-case name, value), in wire order
+
+# RFC 9110 section 7.6.1 and its predecessors: these speak about one connection and are never passed on.
+HOP_BY_HOP = frozenset(
+    {
+        "connection",
+        "keep-alive",
+        "proxy-authenticate",
+        "proxy-authorization",
+        "proxy-connection",
+        "te",
+        "trailer",
+        "transfer-encoding",
+        "upgrade",
+    }
+)
+
+
+def percent_decode(text: str) -> str:
+    """Decode `%XX` once; `+` stays a plus. Bytes that are not UTF-8 survive as surrogates (PEP 383)."""
+    return unquote_to_bytes(text).decode("utf-8", "surrogateescape")
+
+
+def percent_encode(text: str, safe: str = "") -> str:
+    """Encode everything but RFC 3986's unreserved characters and `safe`, upper-case hex; inverse of decode."""
+    return quote_from_bytes(text.encode("utf-8", "surrogateescape"), safe=safe)
+
+
+@dataclass(frozen=True, slots=True)
+class Parameter:
+    """One query parameter: the exact text as sent, and its name and value, decoded (no `=`: empty value)."""
+
+    raw: str
+    name: str
+    value: str
+
+
+def parse_query(raw_query: str) -> tuple[Parameter, ...]:
+    """Split at `&`, then at the first `=`; empty pieces (`a&&b`) count as nothing."""
+    pieces = [piece for piece in raw_query.split("&") if piece]
+    pairs = [(piece, *piece.partition("=")[::2]) for piece in pieces]
+    return tuple(Parameter(raw, percent_decode(name), percent_decode(value)) for raw, name, value in pairs)
+
+
+@dataclass(frozen=True)
+class RequestHead:
+    """Everything a request says before its body.
+
+    `raw_path` and `raw_query` are the target as sent (ASCII, percent-encoded, without `?`). `authority` is the
+    host the client addressed, port included, and equals the `host` header (an absolute-form target wins over a
+    differing Host field, RFC 9112 section 3.2.2).
+    """
+
+    method: str
+    raw_path: str
+    raw_query: str
+    authority: str
+    headers: Headers
+    peer: str = ""
+    secure: bool = False
+
+    @cached_property
+    def parameters(self) -> tuple[Parameter, ...]:
+        """The query as parameters, in wire order."""
+        return parse_query(self.raw_query)
+
+    @cached_property
+    def _values(self) -> Mapping[str, tuple[str, ...]]:
+        found: dict[str, tuple[str, ...]] = {}
+        for name, value in self.headers:
+            found[name] = (*found.get(name, ()), value.strip())
+        return found
+
+    def header(self, name: str) -> str | None:
+        """Return the value of a header (lower-case name), repeated ones joined by `,`; None when it is absent."""
+        values = self._values.get(name)
+        return None if values is None else ",".join(values)
+
+    def one_header(self, name: str) -> str:
+        """Return a header that may occur once only; absent and empty are both `""`. Raises INVALID_REQUEST."""
+        values = self._values.get(name, ())
+        if len(values) > 1:
+            raise ApiError(INVALID_REQUEST, f"header {name} sent {len(values)} times")
+        return values[0] if values else ""
+
+    def has_parameter(self, name: str) -> bool:
+        """Tell whether a query parameter of exactly this decoded name is there."""
+        return any(parameter.name == name for parameter in self.parameters)
+
+    def parameter(self, name: str) -> str | None:
+        """Return the decoded value of a parameter that may occur once only; None when absent. Raises INVALID_REQUEST."""
+        values = [parameter.value for parameter in self.parameters if parameter.name == name]
+        if len(values) > 1:
+            raise ApiError(INVALID_REQUEST, f"parameter {name} sent {len(values)} times")
+        return values[0] if values else None
+
+    @property
+    def host(self) -> str:
+        """The authority without its port, lower-case."""
+        return split_port(self.authority)[0].lower()
+
+
+def split_port(authority: str) -> tuple[str, str]:
+    """Split `host:port` into host and port (`""` when there is none); understands `[v6]:port`."""
+    host, colon, port = authority.rpartition(":")
+    if colon and (port.isdigit() or not port) and not (host.count(":") and not host.endswith("]")):
+        return host, port
+    return authority, ""
+
+
+def query_without(parameters: Iterable[Parameter], names: frozenset[str]) -> str:
+    """Join the parameters as they were sent, leaving out those whose lower-case name is in `names`."""
+    return "&".join(parameter.raw for parameter in parameters if parameter.name.lower() not in names)
+
+
+@dataclass(frozen=True, slots=True)
+class ObjectRef:
+    """One bucket and one key, decoded. Key `""` is the bucket itself; bucket `""` is the service."""
+
+    bucket: str
+    key: str
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """Where a request points: the one (bucket, key) under the client's names, and how the bucket was given.
+
+    `raw_key` is the key as it stood in the target (still encoded, no leading slash), so that it can be forwarded
+    untouched. `addressed`: `path` (/bucket/key), `host` (bucket.suffix), `bound` (a host name that the
+    configuration binds to exactly one bucket).
+    """
+
+    ref: ObjectRef
+    raw_key: str
+    addressed: Literal["path", "host", "bound"]
+
+
+@dataclass(frozen=True, slots=True)
+class HostMap:
+    """What the configuration knows about host names: suffixes per dialect, and hosts bound to one bucket."""
+
+    suffixes: tuple[tuple[str, str], ...]  # (lower-case suffix without leading dot, dialect), longest first
+    bound: Mapping[str, str]  # lower-case host -> bucket
+
+    def suffix_of(self, host: str) -> tuple[str, str] | None:
+        """Return the (suffix, dialect) under which a host lies, None when it lies under none."""
+        return next((row for row in self.suffixes if host == row[0] or host.endswith("." + row[0])), None)
+
+
+def locate(head: RequestHead, hosts: HostMap) -> Target:
+    """Derive the one (bucket, key) that a request addresses, from host, path and configuration alone."""
+    host = head.host
+    bound = hosts.bound.get(host)
+    if bound is not None:
+        return _target(bound, head.raw_path.removeprefix("/"), "bound")
+    suffix = hosts.suffix_of(host)
+    if suffix is not None and host != suffix[0]:
+        return _target(host.removesuffix("." + suffix[0]), head.raw_path.removeprefix("/"), "host")
+    raw_bucket, _, raw_key = head.raw_path.removeprefix("/").partition("/")
+    return _target(percent_decode(raw_bucket), raw_key, "path")
+
+
+def _target(bucket: str, raw_key: str, addressed: Literal["path", "host", "bound"]) -> Target:
+    return Target(ObjectRef(bucket, percent_decode(raw_key)), raw_key, addressed)
