@@ -102,7 +102,7 @@ class RequestHead:
         return any(parameter.name == name for parameter in self.parameters)
 
     def parameter(self, name: str) -> str | None:
-        """Return the decoded value of a parameter that may occur once only; None when absent. Raises INVALID_REQUEST."""
+        """Return the decoded value of a parameter that may occur once; None when absent. Raises INVALID_REQUEST."""
         values = [parameter.value for parameter in self.parameters if parameter.name == name]
         if len(values) > 1:
             raise ApiError(INVALID_REQUEST, f"parameter {name} sent {len(values)} times")
