@@ -48,12 +48,16 @@ class ApiError(Exception):
 # Who asks
 ACCESS_DENIED = ErrorKind(403, "AccessDenied", "Access Denied.")
 INVALID_ACCESS_KEY_ID = ErrorKind(
-    403, "InvalidAccessKeyId", "The access key id you provided does not exist in our records."
+    403,
+    "InvalidAccessKeyId",
+    "The access key id you provided does not exist in our records.",
+    ec="0002-00000902",
 )
 SIGNATURE_DOES_NOT_MATCH = ErrorKind(
     403,
     "SignatureDoesNotMatch",
     "The request signature we calculated does not match the signature you provided. Check your key and signing method.",
+    ec="0002-00000040",
 )
 REQUEST_TIME_TOO_SKEWED = ErrorKind(
     403,
@@ -111,8 +115,8 @@ INCOMPLETE_BODY = ErrorKind(
 )
 
 # What the store says
-NO_SUCH_KEY = ErrorKind(404, "NoSuchKey", "The specified key does not exist.")
-NO_SUCH_BUCKET = ErrorKind(404, "NoSuchBucket", "The specified bucket does not exist.")
+NO_SUCH_KEY = ErrorKind(404, "NoSuchKey", "The specified key does not exist.", ec="0026-00000001")
+NO_SUCH_BUCKET = ErrorKind(404, "NoSuchBucket", "The specified bucket does not exist.", ec="0015-00000101")
 NO_SUCH_VERSION = ErrorKind(404, "NoSuchVersion", "The specified version does not exist.")
 INVALID_OBJECT_STATE = ErrorKind(
     403, "InvalidObjectState", "The operation is not valid for the object's storage class."

@@ -10,7 +10,7 @@ from urllib.parse import quote_from_bytes, unquote_to_bytes
 from gateway.errors import INVALID_REQUEST, ApiError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
 Headers = tuple[tuple[str, str], ...]  # (lower-case name, value), in wire order
 
@@ -82,7 +82,7 @@ class RequestHead:
     def _values(self) -> Mapping[str, tuple[str, ...]]:
         found: dict[str, tuple[str, ...]] = {}
         for name, value in self.headers:
-            found[name] = (*found.get(name, ()), value.strip())
+            found[name] = (*found.get(name, ()), value.strip(" \t"))
         return found
 
     def header(self, name: str) -> str | None:
@@ -147,6 +147,26 @@ class Target:
     ref: ObjectRef
     raw_key: str
     addressed: Literal["path", "host", "bound"]
+
+
+def copy_source(headers: Headers) -> ObjectRef | None:
+    """Return the object that an x-amz-copy-source header (`[/]bucket/key[?versionId=..]`) reads, if any."""
+    value = next((value for name, value in headers if name == "x-amz-copy-source"), None)
+    if value is None:
+        return None
+    bucket, _, key = value.partition("?")[0].removeprefix("/").partition("/")
+    return ObjectRef(percent_decode(bucket), percent_decode(key))
+
+
+def rename_copy_source(headers: Headers, name_at_store: Callable[[str], str]) -> Headers:
+    """Put the store's own bucket name into an x-amz-copy-source header; the key stays as it was sent."""
+
+    def renamed(value: str) -> str:
+        bucket, slash, key = value.removeprefix("/").partition("/")
+        name = percent_decode(bucket)
+        return value if name_at_store(name) == name else f"{percent_encode(name_at_store(name))}{slash}{key}"
+
+    return tuple((name, renamed(value) if name == "x-amz-copy-source" else value) for name, value in headers)
 
 
 @dataclass(frozen=True, slots=True)

@@ -112,9 +112,14 @@ class Scheme(Protocol):
         ...
 
 
-def check_signature(expected: str, received: str) -> None:
-    """Compare in constant time, the one place where signatures are compared. Raises SIGNATURE_DOES_NOT_MATCH."""
-    if not hmac.compare_digest(expected.encode("utf-8"), received.encode("utf-8", "surrogateescape")):
+def check_signature(expected: str, received: str, *also_valid: str) -> None:
+    """Compare in constant time, the one place where signatures are compared. Raises SIGNATURE_DOES_NOT_MATCH.
+
+    `also_valid` are the few alternatives that a scheme permits; all are compared, whichever matches.
+    """
+    candidate = received.encode("utf-8", "surrogateescape")
+    matches = [hmac.compare_digest(text.encode("utf-8"), candidate) for text in (expected, *also_valid)]
+    if not any(matches):
         raise ApiError(SIGNATURE_DOES_NOT_MATCH)
 
 
@@ -138,7 +143,7 @@ def check_window(starts_at: datetime | None, expires_at: datetime, now: datetime
 
 def parse_expires_seconds(text: str) -> int:
     """Parse a relative expiry of 1..604800 seconds. Raises INVALID_ARGUMENT."""
-    if not (text.isascii() and text.isdigit()) or not 1 <= int(text[:9]) <= MAX_EXPIRES_S:
+    if not (text.isascii() and text.isdigit() and len(text) <= 9) or not 1 <= int(text) <= MAX_EXPIRES_S:
         raise ApiError(INVALID_ARGUMENT, "expiry out of range", message="The expiry must be 1 to 604800 seconds.")
     return int(text)
 

@@ -1,0 +1,115 @@
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gateway.errors import ApiError
+from gateway.request import (
+    HostMap,
+    ObjectRef,
+    RequestHead,
+    copy_source,
+    locate,
+    parse_query,
+    percent_decode,
+    percent_encode,
+    query_without,
+    rename_copy_source,
+    split_port,
+)
+
+HOSTS = HostMap((("cos.ap-x.example", "cos"), ("oss.localhost", "oss")), {"img.example": "photos"})
+
+
+def head(
+    path: str, host: str = "127.0.0.1:9000", query: str = "", headers: tuple[tuple[str, str], ...] = ()
+) -> RequestHead:
+    return RequestHead("GET", path, query, host, (("host", host), *headers))
+
+
+@given(st.binary())
+def test_encoding_then_decoding_keeps_any_bytes(raw: bytes) -> None:
+    text = raw.decode("utf-8", "surrogateescape")
+    assert percent_decode(percent_encode(text)) == text
+    assert percent_encode(text).isascii()
+
+
+def test_a_plus_is_a_plus() -> None:
+    assert percent_decode("a+b%2B%20c") == "a+b+ c"
+
+
+def test_parameters_keep_their_text_and_are_decoded_once() -> None:
+    pairs = parse_query("a=1&b&c=%2525=x&&d=")
+    assert [(p.raw, p.name, p.value) for p in pairs] == [
+        ("a=1", "a", "1"),
+        ("b", "b", ""),
+        ("c=%2525=x", "c", "%25=x"),
+        ("d=", "d", ""),
+    ]
+
+
+@given(st.lists(st.sampled_from(["a=1", "b", "X-Sig=z", "c=%2f", "x%2DSIG=y"])))
+def test_removing_parameters_leaves_the_others_as_they_were_sent(pieces: list[str]) -> None:
+    kept = query_without(parse_query("&".join(pieces)), frozenset({"x-sig"}))
+    assert kept == "&".join(piece for piece in pieces if "sig" not in piece.lower())
+
+
+@pytest.mark.parametrize(
+    ("host", "path", "bucket", "key", "addressed"),
+    [
+        ("127.0.0.1:9000", "/", "", "", "path"),
+        ("127.0.0.1:9000", "/b", "b", "", "path"),
+        ("127.0.0.1:9000", "/b/", "b", "", "path"),
+        ("127.0.0.1:9000", "/b//x/../y", "b", "/x/../y", "path"),
+        ("127.0.0.1:9000", "/b/a%2Fb%20c+d", "b", "a/b c+d", "path"),
+        ("B.OSS.localhost:9000", "/k", "b", "k", "host"),
+        ("a.b.oss.localhost", "/k", "a.b", "k", "host"),
+        ("oss.localhost:9000", "/b/k", "b", "k", "path"),
+        ("x-1250.cos.ap-x.example", "//k", "x-1250", "/k", "host"),
+        ("notoss.localhost", "/b/k", "b", "k", "path"),
+        ("img.example:80", "/k/l", "photos", "k/l", "bound"),
+        ("[::1]:9000", "/b/k", "b", "k", "path"),
+    ],
+)
+def test_host_and_path_give_exactly_one_object(host: str, path: str, bucket: str, key: str, addressed: str) -> None:
+    target = locate(head(path, host), HOSTS)
+    assert (target.ref, target.addressed) == (ObjectRef(bucket, key), addressed)
+
+
+@pytest.mark.parametrize(
+    ("authority", "parts"),
+    [("h:1", ("h", "1")), ("h", ("h", "")), ("[::1]:2", ("[::1]", "2")), ("::1", ("::1", "")), ("h:", ("h", ""))],
+)
+def test_an_authority_splits_into_host_and_port(authority: str, parts: tuple[str, str]) -> None:
+    assert split_port(authority) == parts
+
+
+def test_repeated_headers_join_and_single_ones_may_not_repeat() -> None:
+    twice = head("/", headers=(("x-a", " 1 "), ("x-a", "2"), ("x-b", "")))
+    assert twice.header("x-a") == "1,2"
+    assert (twice.header("x-b"), twice.header("x-c")) == ("", None)
+    assert twice.one_header("x-c") == ""
+    with pytest.raises(ApiError):
+        twice.one_header("x-a")
+
+
+def test_a_parameter_asked_for_singly_may_not_repeat() -> None:
+    assert head("/", query="a=1&b=2").parameter("b") == "2"
+    assert head("/", query="a=1").parameter("b") is None
+    with pytest.raises(ApiError):
+        head("/", query="a=1&%61=2").parameter("a")
+
+
+@pytest.mark.parametrize("value", ["b/k%20x", "/b/k%20x", "b/k%20x?versionId=3"])
+def test_a_copy_source_names_one_object(value: str) -> None:
+    assert copy_source((("x-amz-copy-source", value),)) == ObjectRef("b", "k x")
+
+
+def test_a_copy_source_is_renamed_only_where_the_store_has_another_name() -> None:
+    names = {"b": "store b"}
+    headers = (("x-amz-copy-source", "/b/k%20x?versionId=3"), ("x-other", "/b/k"))
+    renamed = rename_copy_source(headers, lambda name: names.get(name, name))
+    assert renamed == (("x-amz-copy-source", "store%20b/k%20x?versionId=3"), ("x-other", "/b/k"))
+    assert rename_copy_source(headers, lambda name: name) == headers
+    assert copy_source((("x-other", "/b/k"),)) is None
