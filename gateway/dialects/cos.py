@@ -1,0 +1,160 @@
+"""Tencent's dialect: ci-process, its XML, its errors. Must not know how signatures or scores are made."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from gateway.dialects import headers as header_maps
+from gateway.dialects.answers import error_headers, score_headers
+from gateway.dialects.base import Analyse, Rendered
+from gateway.dialects.process import COS_PROCESS, cos_parameters
+from gateway.dialects.translated import Vocabulary, forward
+from gateway.dialects.xml import write
+from gateway.errors import INVALID_ARGUMENT, NOT_IMPLEMENTED, ApiError
+
+if TYPE_CHECKING:
+    from gateway.dialects.base import AnswerContext, Intent, StoredObject
+    from gateway.report import QualityReport
+    from gateway.request import Headers, RequestHead, Target
+
+NAME: Final = "cos"
+SCHEMES: tuple[str, ...] = ("cos",)
+
+_SCORE = "AssessQuality"
+_SCORE_ACTIONS = ("s3:GetObject", "ci:CreateAssessQualityJob")
+# Seen in the vendor's SDKs and pages; compared in lower case, since those do not agree on it.
+_OTHER_PROCESSES = frozenset(
+    {
+        "ai-imagecoloring",
+        "aienhanceimage",
+        "aiimagecoloring",
+        "aiimagecrop",
+        "aiportraitmatting",
+        "aisuperresolution",
+        "detect-label",
+        "detectcar",
+        "detectface",
+        "detectpet",
+        "doc-preview",
+        "facebeautify",
+        "faceeffect",
+        "filehash",
+        "goodsmatting",
+        "imagerepair",
+        "imageslim",
+        "livenessrecognition",
+        "ocr",
+        "originimage",
+        "pm3u8",
+        "qrcode",
+        "qrcode-generate",
+        "recognizelogo",
+        "sensitive-content-recognition",
+        "snapshot",
+        "videoinfo",
+        "zippreview",
+    }
+)
+_WORDS = Vocabulary(
+    vendor="COS",
+    headers=header_maps.COS,
+    read_subresources=frozenset(
+        {"acl", "exif", "imageSlim", "legal-hold", "retention", "symlink", "tagging", "uploadId"}
+    ),
+    ignored=frozenset({"x-cos-traffic-limit"}),
+)
+
+
+def interpret(head: RequestHead, target: Target) -> Intent:
+    """Score for `ci-process=AssessQuality`, the same call on S3 for plain object calls; ApiError for the rest."""
+    asked = cos_parameters(head)
+    if not asked:
+        return forward(head, target, _WORDS)
+    operation = next((name for name in asked if name != COS_PROCESS), "").partition("/")[0]
+    if operation:
+        raise ApiError(NOT_IMPLEMENTED, operation, message=f"The image operation {operation} is not offered here.")
+    if head.method not in ("GET", "HEAD"):
+        raise ApiError(INVALID_ARGUMENT, head.method, message="ci-process needs the method GET.")
+    _check_process(head.parameter(COS_PROCESS) or "")
+    if head.has_parameter("detect-url"):
+        raise ApiError(NOT_IMPLEMENTED, "detect-url", message="Only stored objects are assessed, not detect-url.")
+    if not target.ref.key:
+        raise ApiError(INVALID_ARGUMENT, "no key", message="ci-process applies to an object, not to a bucket.")
+    return Analyse(_SCORE_ACTIONS, head.parameter("versionId") or None, COS_PROCESS)
+
+
+def _check_process(process: str) -> None:
+    """Accept `AssessQuality` and nothing else. Raises ApiError."""
+    if process == _SCORE:
+        return
+    if process.lower() in _OTHER_PROCESSES:
+        raise ApiError(NOT_IMPLEMENTED, process, message=f"The process {process} is not offered here.")
+    raise ApiError(INVALID_ARGUMENT, process, message="The value of ci-process is unknown.")
+
+
+def render_report(report: QualityReport, stored: StoredObject, context: AnswerContext) -> Rendered:
+    """Render the score as Tencent's XML; a small image has every other field 0 or FALSE, as the vendor defines it."""
+    # cos-python parses the answer only if the type is exactly this one.
+    headers = (*_score_headers(stored, report.model_version, context), ("Content-Type", "application/xml"))
+    body = write(("Response", (*_findings(report), ("RequestId", context.request_id))))
+    return Rendered(200, headers, body)
+
+
+def _findings(report: QualityReport) -> tuple[tuple[str, str], ...]:
+    flags = report.flags
+    counts = not flags.small_image
+    return (
+        ("LongImage", _yes_or_no(counts and flags.long_image)),
+        ("BlackAndWhite", _yes_or_no(counts and flags.black_and_white)),
+        ("SmallImage", _yes_or_no(flags.small_image)),
+        ("BigImage", _yes_or_no(counts and flags.big_image)),
+        ("PureImage", _yes_or_no(counts and flags.pure_image)),
+        ("ClarityScore", str(report.clarity * counts)),
+        ("AestheticScore", str(report.aesthetic * counts)),
+        ("LowQualityScore", str(report.content * counts)),
+    )
+
+
+def _yes_or_no(finding: bool) -> str:  # noqa: FBT001 # the one argument is what the name asks about
+    return "TRUE" if finding else "FALSE"
+
+
+def render_not_modified(stored: StoredObject, model_version: str, context: AnswerContext) -> Rendered:
+    """Render the 304: the headers of the score without those that describe its content."""
+    return Rendered(304, _score_headers(stored, model_version, context), b"")
+
+
+def _score_headers(stored: StoredObject, model_version: str, context: AnswerContext) -> Headers:
+    told = (
+        ("x-cos-request-id", context.request_id),
+        ("x-cos-storage-class", header_maps.storage_class(header_maps.COS, stored.storage_class)),
+        ("x-cos-version-id", stored.version_id),
+    )
+    return (*((name, value) for name, value in told if value), *score_headers(stored, model_version, context))
+
+
+def render_error(error: ApiError, context: AnswerContext) -> Rendered:
+    """Render Tencent's error document; HEAD gets the headers alone.
+
+    cos-python reads a code only out of a document whose Message, Resource and RequestId are not empty, and a header
+    `x-cos-error-code` would win over the document: it is never sent.
+    """
+    trace = (("x-cos-request-id", context.request_id), ("x-cos-trace-id", context.request_id))
+    headers = (*trace, *error_headers(error.kind, context))
+    if context.method == "HEAD":
+        return Rendered(error.kind.status, headers, b"")
+    code = error.kind.code_for(NAME)
+    elements = (
+        ("Code", code),
+        ("Message", error.message or code),
+        ("Resource", f"{context.host}{context.resource}" or "/"),
+        ("RequestId", context.request_id),
+        ("TraceId", context.request_id),
+        *error.fields,
+    )
+    return Rendered(error.kind.status, headers, write(("Error", elements)))
+
+
+def translate_headers(headers: Headers, context: AnswerContext) -> Headers:
+    """Rename the store's answer headers and add the request id."""
+    return (("x-cos-request-id", context.request_id), *header_maps.to_client(header_maps.COS, headers))

@@ -1,0 +1,50 @@
+"""The dialects, and which of them a request speaks. Knows the order of the signs; must not know what they mean."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from gateway.dialects import cos, oss, s3
+from gateway.dialects.process import cos_parameters, oss_parameters, process_parameters
+
+if TYPE_CHECKING:
+    from gateway.dialects.base import AnalysingDialect, Dialect
+    from gateway.request import HostMap, RequestHead
+
+__all__ = ["ANALYSING", "DIALECTS", "analysing", "by_name", "process_parameters", "select"]
+
+DIALECTS: tuple[Dialect, ...] = (s3, oss, cos)
+ANALYSING: tuple[AnalysingDialect, ...] = (oss, cos)
+
+
+def by_name(name: str) -> Dialect:
+    """Return the dialect of this name. Raises KeyError for an unknown one."""
+    return {dialect.NAME: dialect for dialect in DIALECTS}[name]
+
+
+def analysing(dialect: Dialect) -> AnalysingDialect:
+    """Return the dialect as one that can tell a score. Raises KeyError for one that never asks for one."""
+    return {known.NAME: known for known in ANALYSING}[dialect.NAME]
+
+
+def select(head: RequestHead, scheme_names: tuple[str, ...], hosts: HostMap, default: str) -> Dialect:
+    """Say which dialect a request speaks, and its errors with it.
+
+    First of: a process parameter, whatever scheme signed the request; the scheme that was recognised; the host's
+    suffix; the listener's default. Both vendors' process parameters at once go to OSS, which refuses them.
+    """
+    return _of_process(head) or _of_scheme(scheme_names) or _of_host(hosts.suffix_of(head.host)) or by_name(default)
+
+
+def _of_process(head: RequestHead) -> Dialect | None:
+    if oss_parameters(head):
+        return oss
+    return cos if cos_parameters(head) else None
+
+
+def _of_scheme(scheme_names: tuple[str, ...]) -> Dialect | None:
+    return next((dialect for name in scheme_names for dialect in DIALECTS if name in dialect.SCHEMES), None)
+
+
+def _of_host(suffix: tuple[str, str] | None) -> Dialect | None:
+    return next((dialect for dialect in DIALECTS if suffix and suffix[1] == dialect.NAME), None)

@@ -1,0 +1,102 @@
+from __future__ import annotations
+
+import pytest
+
+from gateway.dialects.rights import action, header_actions
+from gateway.errors import INVALID_ARGUMENT, METHOD_NOT_ALLOWED, ApiError
+from gateway.request import ObjectRef
+
+SERVICE, BUCKET, OBJECT = ObjectRef("", ""), ObjectRef("b", ""), ObjectRef("b", "k")
+
+
+@pytest.mark.parametrize(
+    ("method", "ref", "names", "expected"),
+    [
+        ("GET", SERVICE, "", "ListAllMyBuckets"),
+        ("GET", BUCKET, "", "ListBucket"),
+        ("HEAD", BUCKET, "", "ListBucket"),
+        ("GET", BUCKET, "list-type prefix", "ListBucket"),
+        ("GET", BUCKET, "versions", "ListBucketVersions"),
+        ("GET", BUCKET, "uploads", "ListBucketMultipartUploads"),
+        ("GET", BUCKET, "location", "GetBucketLocation"),
+        ("GET", BUCKET, "versioning", "GetBucketVersioning"),
+        ("PUT", BUCKET, "", "CreateBucket"),
+        ("PUT", BUCKET, "policy", "PutBucketPolicy"),
+        ("PUT", BUCKET, "unheard-of", "CreateBucket"),
+        ("POST", BUCKET, "", "PutObject"),
+        ("POST", BUCKET, "delete", "DeleteObject"),
+        ("DELETE", BUCKET, "", "DeleteBucket"),
+        ("DELETE", BUCKET, "policy", "DeleteBucketPolicy"),
+        ("DELETE", BUCKET, "cors", "PutBucketCORS"),
+        ("GET", OBJECT, "", "GetObject"),
+        ("HEAD", OBJECT, "", "GetObject"),
+        ("OPTIONS", OBJECT, "", "GetObject"),
+        ("GET", OBJECT, "response-content-type x-id", "GetObject"),
+        ("GET", OBJECT, "versionId", "GetObjectVersion"),
+        ("GET", OBJECT, "acl", "GetObjectAcl"),
+        ("GET", OBJECT, "acl versionId", "GetObjectVersionAcl"),
+        ("GET", OBJECT, "tagging versionId", "GetObjectVersionTagging"),
+        ("GET", OBJECT, "attributes", "GetObjectAttributes"),
+        ("GET", OBJECT, "uploadId max-parts", "ListMultipartUploadParts"),
+        ("GET", OBJECT, "retention versionId", "GetObjectRetention"),
+        ("PUT", OBJECT, "", "PutObject"),
+        ("PUT", OBJECT, "uploadId partNumber", "PutObject"),
+        ("PUT", OBJECT, "acl", "PutObjectAcl"),
+        ("PUT", OBJECT, "location", "PutObject"),
+        ("POST", OBJECT, "uploads", "PutObject"),
+        ("POST", OBJECT, "uploadId", "PutObject"),
+        ("POST", OBJECT, "restore versionId", "RestoreObject"),
+        ("POST", OBJECT, "select select-type", "GetObject"),
+        ("DELETE", OBJECT, "", "DeleteObject"),
+        ("DELETE", OBJECT, "versionId", "DeleteObjectVersion"),
+        ("DELETE", OBJECT, "tagging versionId", "DeleteObjectVersionTagging"),
+        ("DELETE", OBJECT, "uploadId", "AbortMultipartUpload"),
+    ],
+)
+def test_the_action_is_amazons_name_for_the_operation(method: str, ref: ObjectRef, names: str, expected: str) -> None:
+    assert action(method, ref, names.split()) == f"s3:{expected}"
+
+
+@pytest.mark.parametrize(
+    ("method", "ref", "names"),
+    [
+        ("GET", BUCKET, "location policy"),
+        ("GET", OBJECT, "acl tagging"),
+        ("DELETE", OBJECT, "uploadId tagging"),
+        ("POST", OBJECT, "delete"),
+        ("PUT", OBJECT, "versioning"),
+        ("GET", OBJECT, "uploads"),
+    ],
+)
+def test_a_request_that_stores_read_in_different_ways_is_refused(method: str, ref: ObjectRef, names: str) -> None:
+    with pytest.raises(ApiError) as caught:
+        action(method, ref, names.split())
+    assert caught.value.kind is INVALID_ARGUMENT
+
+
+@pytest.mark.parametrize(("method", "ref"), [("POST", SERVICE), ("PUT", SERVICE), ("PATCH", OBJECT), ("TRACE", BUCKET)])
+def test_administration_and_unknown_methods_are_not_allowed(method: str, ref: ObjectRef) -> None:
+    with pytest.raises(ApiError) as caught:
+        action(method, ref, ["Action"])
+    assert caught.value.kind is METHOD_NOT_ALLOWED
+
+
+@pytest.mark.parametrize(
+    ("method", "ref", "names", "expected"),
+    [
+        ("PUT", OBJECT, "content-type x-amz-meta-a", ""),
+        ("PUT", OBJECT, "x-amz-acl x-amz-grant-read x-amz-grant-full-control", "PutObjectAcl"),
+        ("PUT", BUCKET, "x-amz-grant-write", "PutBucketAcl"),
+        ("PUT", OBJECT, "x-amz-tagging x-amz-acl", "PutObjectTagging PutObjectAcl"),
+        ("PUT", OBJECT, "x-amz-object-lock-mode x-amz-object-lock-retain-until-date", "PutObjectRetention"),
+        ("POST", OBJECT, "x-amz-object-lock-legal-hold", "PutObjectLegalHold"),
+        ("DELETE", OBJECT, "x-amz-bypass-governance-retention", "BypassGovernanceRetention"),
+        ("GET", OBJECT, "x-amz-acl", ""),
+        ("HEAD", BUCKET, "x-amz-acl", ""),
+    ],
+)
+def test_headers_that_write_more_than_bytes_need_their_own_actions(
+    method: str, ref: ObjectRef, names: str, expected: str
+) -> None:
+    found = header_actions(method, ref, tuple((name, "x") for name in names.split()))
+    assert found == tuple(f"s3:{name}" for name in expected.split())
