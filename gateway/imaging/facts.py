@@ -1,0 +1,66 @@
+"""What a picture's header says, as plain data. Pure; must not know how headers are parsed or who asks."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+Format = Literal["jpeg", "png", "webp", "gif"]
+
+SUPPORTED = "JPEG, PNG, WebP and GIF"
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """The header of one picture.
+
+    `width` and `height` are pixels as stored; `orientation` is EXIF's 1..8 and says how to turn them (WebP keeps
+    it behind the pixels, so it is 1 there whatever the file says). `frames` is what the header tells: exact for
+    PNG, 2 for an animated WebP (whose header only says "several"), 1 for the rest. `bands` counts channels, alpha
+    and CMYK included, 0 where the header does not tell; `bits` are per channel. `interlaced` also stands for
+    progressive JPEG.
+
+    `quantisation` holds a JPEG's tables of 64 steps in zigzag order: that of the first component (luma), then
+    that of the second (chroma) if there is one. `sampling` is (horizontal, vertical): luma samples per chroma
+    sample. `quantiser` is a lossy WebP's mean VP8 index, 0..127, higher is coarser. `lossless` says that the
+    pixels are as they were when saved. `header_bytes` is where the parser stopped.
+    """
+
+    format: Format
+    width: int
+    height: int
+    orientation: int = 1
+    frames: int = 1
+    bands: int = 0
+    bits: int = 8
+    interlaced: bool = False
+    quantisation: tuple[tuple[int, ...], ...] = ()
+    sampling: tuple[int, int] = (1, 1)
+    quantiser: float | None = None
+    lossless: bool = False
+    header_bytes: int = 0
+
+    @property
+    def pixels(self) -> int:
+        """Width times height."""
+        return self.width * self.height
+
+    @property
+    def held_whole(self) -> bool:
+        """Tell whether a decoder must hold the whole picture, because no line is complete before the last byte."""
+        return self.interlaced or self.format in ("webp", "gif")
+
+
+def to_json(facts: Facts) -> dict[str, Any]:
+    """Return the facts as a JSON-ready dict; `from_json` is its inverse."""
+    return asdict(facts)
+
+
+def from_json(document: Mapping[str, Any]) -> Facts:
+    """Rebuild facts from `to_json`'s dict, also after it has been through JSON (which has no tuples)."""
+    horizontal, vertical = document["sampling"]
+    tables = tuple(tuple(table) for table in document["quantisation"])
+    return Facts(**{**document, "quantisation": tables, "sampling": (horizontal, vertical)})

@@ -1,0 +1,30 @@
+"""How a scorer process is started: its command and its environment. Must not know what it computes (no numpy here)."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+_ONE_THREAD = (
+    "VIPS_CONCURRENCY",
+    "OMP_NUM_THREADS",
+    "OPENBLAS_NUM_THREADS",
+    "MKL_NUM_THREADS",
+    "BLIS_NUM_THREADS",
+)
+PARENT_VARIABLE = "SCORER_PARENT_PID"
+
+
+def worker_command(fd: int, max_jobs: int) -> list[str]:
+    """Return the command of a scorer that accepts jobs on the inherited socket `fd` and ends after `max_jobs`."""
+    return [sys.executable, "-m", "gateway.imaging.worker", str(fd), str(max_jobs)]
+
+
+def worker_environment() -> dict[str, str]:
+    """Return the whole environment of a scorer: one thread each, and nothing of ours that it could leak.
+
+    The modules' search path is handed on as it is in this process, so that a scorer runs the same code.
+    """
+    one_thread = dict.fromkeys(_ONE_THREAD, "1")
+    modules = os.pathsep.join(path for path in sys.path if path)
+    return {**one_thread, "PYTHONPATH": modules, "LC_ALL": "C.UTF-8", PARENT_VARIABLE: str(os.getpid())}

@@ -1,0 +1,182 @@
+"""The client of the scorer processes. Knows sockets and deadlines; must not know numpy, pyvips or any vendor.
+
+One job is one connection: connect (the socket's backlog is the bounded queue), send the facts and the reading end
+of a socketpair, pump the picture into the other end, wait for the report.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from contextlib import ExitStack
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from gateway.errors import SCORER_DIED, SCORERS_BUSY, SCORING_TOO_SLOW, UPSTREAM_BROKEN, ApiError
+from gateway.imaging.limits import Limits, check_bytes, check_limits
+from gateway.imaging.messages import MAX_MESSAGE_BYTES, Accepted, Job, decode_answer, encode_job
+from gateway.imaging.probe import Probe
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from gateway.imaging.facts import Facts
+    from gateway.report import QualityReport
+
+
+class ScorerClient:
+    """Scores pictures in the scorer processes that listen at `address` (the path of their socket)."""
+
+    def __init__(self, address: str, limits: Limits) -> None:
+        self._address = address
+        self._limits = limits
+
+    async def score(self, chunks: AsyncIterator[bytes], *, declared_bytes: int | None) -> QualityReport:
+        """Score one picture, read from `chunks` as fast as the scorer takes it.
+
+        `declared_bytes` is the length that the upstream promised, None when it promised none. The iterator raises
+        when the upstream breaks, and is left for the caller to close. Raises NOT_AN_IMAGE, IMAGE_DAMAGED,
+        IMAGE_TOO_LARGE, UPSTREAM_BROKEN, SCORERS_BUSY (the queue is full, or the job stood in it until the
+        deadline), SCORING_TOO_SLOW (the download or the scoring overran the deadline) and SCORER_DIED.
+        """
+        if declared_bytes is not None:
+            check_bytes(declared_bytes, self._limits)
+        body = _Body(chunks, self._limits, declared_bytes)
+        clock = asyncio.get_running_loop().time
+        ends_at = clock() + self._limits.deadline_s
+        task: _Task | None = None
+        with ExitStack() as descriptors:
+            try:
+                async with asyncio.timeout_at(ends_at):
+                    facts, prefix = await _probe(body)
+                    check_limits(facts, self._limits)
+                    task = self._submit(facts, ends_at - clock(), descriptors)
+                    return await _run(task, prefix, body)
+            except (TimeoutError, _ScorerGoneError) as error:
+                if clock() >= ends_at:
+                    raise self._late(task) from None
+                if isinstance(error, _ScorerGoneError):
+                    raise ApiError(SCORER_DIED, "the scorer ended without a result") from None
+                raise
+
+    def _submit(self, facts: Facts, remaining_s: float, descriptors: ExitStack) -> _Task:
+        """Queue the job. `descriptors` closes what is opened. Raises SCORERS_BUSY, SCORER_DIED."""
+        connection = descriptors.enter_context(socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET))
+        feed, source = socket.socketpair()
+        descriptors.enter_context(feed)
+        connection.settimeout(0)
+        feed.settimeout(0)
+        max_pixels = self._limits.max_pixels_whole if facts.held_whole else self._limits.max_pixels
+        message = encode_job(Job(facts, remaining_s, max_pixels))
+        with source:
+            try:
+                connection.connect(self._address)
+                socket.send_fds(connection, [message], [source.fileno()])
+            except BlockingIOError:
+                raise ApiError(SCORERS_BUSY, "the scorers' queue is full") from None
+            except OSError as error:
+                raise ApiError(SCORER_DIED, f"no scorer can be reached: {error}") from error
+        return _Task(connection, feed)
+
+    def _late(self, task: _Task | None) -> ApiError:
+        limit = f"the limit of {self._limits.deadline_s:g} seconds"
+        if task is not None and not task.accepted:
+            return ApiError(SCORERS_BUSY, f"no scorer was free within {limit}")
+        return ApiError(SCORING_TOO_SLOW, message=f"Reading and scoring the image took longer than {limit}.")
+
+
+class _ScorerGoneError(Exception):
+    """The scorer closed the connection without a result."""
+
+
+class _Body:
+    """The picture's bytes as they come, counted and checked against what was declared."""
+
+    def __init__(self, chunks: AsyncIterator[bytes], limits: Limits, declared_bytes: int | None) -> None:
+        self._chunks = chunks
+        self._limits = limits
+        self._declared_bytes = declared_bytes
+        self._count = 0
+
+    async def next(self) -> bytes | None:
+        """Return the next bytes, None at the whole end. Raises IMAGE_TOO_LARGE or UPSTREAM_BROKEN."""
+        data = await anext(self._chunks, None)
+        self._count += len(data or b"")
+        check_bytes(self._count, self._limits)
+        declared = self._declared_bytes
+        if declared is not None and (self._count > declared or (data is None and self._count < declared)):
+            raise ApiError(UPSTREAM_BROKEN, f"{declared} bytes declared, {self._count} received")
+        return data
+
+
+async def _probe(body: _Body) -> tuple[Facts, list[bytes]]:
+    """Read until the header is known; return it with all that was read."""
+    probe, prefix = Probe(), list[bytes]()
+    while (data := await body.next()) is not None:
+        prefix.append(data)
+        if facts := probe.feed(data):
+            return facts, prefix
+    return probe.finish(), prefix
+
+
+@dataclass(slots=True)
+class _Task:
+    """A submitted job: the connection to its scorer, and the end into which the picture is fed."""
+
+    connection: socket.socket
+    feed: socket.socket
+    accepted: bool = False
+
+    async def answer(self) -> QualityReport:
+        """Wait for the report. Raises what the scorer found wrong, or _ScorerGoneError."""
+        loop = asyncio.get_running_loop()
+        while True:
+            try:
+                message = await loop.sock_recv(self.connection, MAX_MESSAGE_BYTES)
+            except ConnectionError:
+                message = b""
+            if not message:
+                raise _ScorerGoneError
+            answer = decode_answer(message)
+            if isinstance(answer, ApiError):
+                raise answer
+            if not isinstance(answer, Accepted):
+                return answer
+            self.accepted = True
+
+    async def pump(self, prefix: list[bytes], body: _Body) -> None:
+        """Feed the picture to the scorer, and read it to its end even when the scorer has seen enough.
+
+        A score counts only once the body has ended whole. The scorer learns of the end only then, so that a broken
+        body is never taken for a short one.
+        """
+        wanted = True
+        for data in prefix:
+            wanted = wanted and await self._send(data)
+        prefix.clear()
+        while (more := await body.next()) is not None:
+            wanted = wanted and await self._send(more)
+        self.feed.close()
+
+    async def _send(self, data: bytes) -> bool:
+        """Send with back-pressure; tell whether the scorer still reads."""
+        try:
+            await asyncio.get_running_loop().sock_sendall(self.feed, data)
+        except (BrokenPipeError, ConnectionResetError):
+            return False
+        return True
+
+
+async def _run(task: _Task, prefix: list[bytes], body: _Body) -> QualityReport:
+    """Pump and wait at once; the first error of either ends both, the body's own first."""
+    pump = asyncio.ensure_future(task.pump(prefix, body))
+    answer = asyncio.ensure_future(task.answer())
+    try:
+        done, _ = await asyncio.wait((pump, answer), return_when=asyncio.FIRST_EXCEPTION)
+        if pump in done:
+            pump.result()
+        return await answer
+    finally:
+        pump.cancel()
+        answer.cancel()
+        await asyncio.gather(pump, answer, return_exceptions=True)

@@ -1,0 +1,96 @@
+"""Small facts about processes and listening sockets. Must not know what the processes do."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import resource
+import signal
+import socket
+import sys
+import traceback
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+_PR_SET_PDEATHSIG = 1
+
+
+class StartError(Exception):
+    """The gateway cannot start; the text is one clear sentence for its operator."""
+
+
+def die_with_parent(parent_pid: int, number: signal.Signals = signal.SIGKILL) -> None:
+    """Ask the kernel to signal this process when its parent ends; leave at once when it has ended already."""
+    ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, int(number), 0, 0, 0)
+    if os.getppid() != parent_pid:
+        os._exit(1)
+
+
+def raise_open_files() -> None:
+    """Raise the soft limit of open files to the hard one: each transfer needs several descriptors."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+
+
+def fork(function: Callable[[], int]) -> int:
+    """Run a function in a child process of its own session that ends with its parent; return the child's pid.
+
+    The child's exit status is what the function returns; 1, with a trace on stderr, when it raises.
+    """
+    parent = os.getpid()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    pid = os.fork()
+    if pid:
+        return pid
+    status = 1
+    try:
+        os.setsid()
+        signal.set_wakeup_fd(-1)
+        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGCHLD):
+            signal.signal(number, signal.SIG_DFL)
+        die_with_parent(parent, signal.SIGTERM)
+        status = function()
+    except BaseException:  # noqa: BLE001 # the last frame of this process: nobody else will tell
+        traceback.print_exc()
+    finally:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(status)
+
+
+def listen(host: str, port: int, count: int = 1) -> list[socket.socket]:
+    """Return `count` listening TCP sockets on one address. Raises StartError when it is taken or not ours.
+
+    Several sockets share the port with SO_REUSEPORT, so that the kernel spreads connections; a single one is
+    bound without it, and so is a first probe, or a second gateway would quietly take half of the connections.
+    """
+    probe = _bind(host, port, shared=False)
+    if count == 1:
+        probe.listen(1024)
+        return [probe]
+    port = probe.getsockname()[1]
+    probe.close()
+    sockets = [_bind(host, port, shared=True) for _ in range(count)]
+    for each in sockets:
+        each.listen(1024)
+    return sockets
+
+
+def _bind(host: str, port: int, *, shared: bool) -> socket.socket:
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+    except OSError as error:
+        raise StartError(f"Cannot listen on {host}:{port}: {error.strerror}.") from None
+    bound = socket.socket(family, kind, protocol)
+    bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    if shared:
+        bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+    try:
+        bound.bind(address)
+    except OSError as error:
+        bound.close()
+        raise StartError(f"Cannot listen on {host}:{port}: {error.strerror}.") from None
+    return bound

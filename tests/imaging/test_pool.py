@@ -1,0 +1,219 @@
+from __future__ import annotations
+
+import asyncio
+import signal
+import socket
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+
+from gateway.errors import (
+    IMAGE_DAMAGED,
+    IMAGE_TOO_LARGE,
+    NOT_AN_IMAGE,
+    SCORER_DIED,
+    SCORERS_BUSY,
+    SCORING_TOO_SLOW,
+    UPSTREAM_BROKEN,
+    ApiError,
+)
+from gateway.imaging.limits import Limits
+from gateway.imaging.messages import Accepted, encode_answer
+from gateway.imaging.pool import ScorerClient
+from tests.imaging.pictures import encode, from_array, photo_like, png_header, score
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, AsyncIterator, Iterator
+
+    from gateway.errors import ErrorKind
+    from gateway.report import QualityReport
+    from tests.imaging.conftest import Scorers
+
+PICTURE = encode(photo_like(900, 700), "JPEG", quality=95)
+
+
+class Body:
+    """A download: its pieces, and how far it was read. `end` is raised, or waited for, behind the last piece."""
+
+    def __init__(self, data: bytes, size: int = 16_384, end: Exception | asyncio.Event | None = None) -> None:
+        self.pieces = [data[i : i + size] for i in range(0, len(data), size)]
+        self.end = end
+        self.read = 0
+
+    async def __aiter__(self) -> AsyncGenerator[bytes, None]:
+        for piece in self.pieces:
+            self.read += 1
+            yield piece
+            await asyncio.sleep(0)
+        if isinstance(self.end, Exception):
+            raise self.end
+        if self.end is not None:
+            await self.end.wait()
+
+
+async def ask(
+    scorers: Scorers, body: Body, *, declared: int | None = None, limits: Limits | None = None
+) -> QualityReport:
+    client = ScorerClient(scorers.address, limits or Limits())
+    chunks: AsyncIterator[bytes] = aiter(body)
+    return await client.score(chunks, declared_bytes=declared)
+
+
+async def refusal(
+    scorers: Scorers, body: Body, *, declared: int | None = None, limits: Limits | None = None
+) -> ApiError:
+    with pytest.raises(ApiError) as caught:
+        await ask(scorers, body, declared=declared, limits=limits)
+    return caught.value
+
+
+@pytest.fixture(autouse=True)
+def no_descriptor_is_left(request: pytest.FixtureRequest) -> Iterator[None]:
+    request.getfixturevalue("scorers")
+    own = Path("/proc/self/fd")
+    before = len(list(own.iterdir()))
+    yield
+    assert len(list(own.iterdir())) == before
+
+
+@pytest.mark.parametrize("size", [1, 777, 16_384, 10**9])
+async def test_the_score_is_identical_with_any_chunking(scorers: Scorers, size: int) -> None:
+    scorers.start()
+    data = encode(photo_like(300, 200), "JPEG")
+    assert await ask(scorers, Body(data, size), declared=len(data)) == score(data)
+
+
+@pytest.mark.parametrize(("kind", "options"), [("PNG", {}), ("WEBP", {}), ("GIF", {}), ("JPEG", {"progressive": True})])
+async def test_every_format_is_scored(scorers: Scorers, kind: str, options: dict[str, bool]) -> None:
+    scorers.start()
+    data = encode(photo_like(300, 200), kind, **options)
+    assert await ask(scorers, Body(data)) == score(data)
+
+
+async def test_bytes_behind_the_picture_are_read_and_do_not_matter(scorers: Scorers) -> None:
+    scorers.start()
+    body = Body(PICTURE + bytes(3_000_000))
+    assert await ask(scorers, body) == score(PICTURE)
+    assert body.read == len(body.pieces)
+
+
+async def test_a_score_does_not_count_when_the_body_breaks_after_the_last_pixel(scorers: Scorers) -> None:
+    scorers.start()
+    with pytest.raises(ConnectionResetError):
+        await ask(scorers, Body(PICTURE + bytes(3_000_000), end=ConnectionResetError()))
+
+
+@pytest.mark.parametrize("difference", [-1, 1, 5000])
+async def test_a_body_of_another_length_than_declared_is_broken(scorers: Scorers, difference: int) -> None:
+    scorers.start()
+    assert (await refusal(scorers, Body(PICTURE), declared=len(PICTURE) + difference)).kind is UPSTREAM_BROKEN
+
+
+@pytest.mark.parametrize(
+    ("data", "limits", "kind"),
+    [
+        (PICTURE, Limits(max_bytes=1000), IMAGE_TOO_LARGE),
+        (PICTURE, Limits(max_pixels=1000), IMAGE_TOO_LARGE),
+        (png_header(60_000, 60_000) + bytes(999), Limits(), IMAGE_TOO_LARGE),
+        (png_header(9_000, 9_000, interlace=1) + bytes(999), Limits(), IMAGE_TOO_LARGE),
+        (b"plain text, no picture", Limits(), NOT_AN_IMAGE),
+        (PICTURE[:100], Limits(), IMAGE_DAMAGED),
+    ],
+)
+async def test_what_its_header_decides_never_reaches_a_scorer(
+    scorers: Scorers, data: bytes, limits: Limits, kind: ErrorKind
+) -> None:
+    body = Body(data + bytes(1_000_000) if kind is IMAGE_TOO_LARGE else data, 1000)
+    assert (await refusal(scorers, body, limits=limits)).kind is kind
+    assert body.read < 100
+
+
+async def test_a_declared_length_over_the_limit_is_refused_before_the_first_byte(scorers: Scorers) -> None:
+    body = Body(PICTURE)
+    error = await refusal(scorers, body, declared=5000, limits=Limits(max_bytes=4999))
+    assert (error.kind, body.read) == (IMAGE_TOO_LARGE, 0)
+    assert "5,000" in error.message
+    assert "4,999" in error.message
+
+
+async def test_a_damaged_picture_stops_the_download(scorers: Scorers) -> None:
+    scorers.start()
+    noise = np.random.default_rng(1).uniform(0, 255, (400, 500, 3))
+    broken = bytearray(encode(from_array(noise), "PNG"))
+    broken[2000:2100] = bytes(100)
+    body = Body(bytes(broken), end=asyncio.Event())
+    error = await asyncio.wait_for(refusal(scorers, body, limits=Limits(deadline_s=60)), 50)
+    assert error.kind is IMAGE_DAMAGED
+
+
+async def test_a_full_queue_is_busy_at_once(scorers: Scorers) -> None:
+    waiting = [socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) for _ in range(3)]
+    for each in waiting:
+        each.connect(scorers.address)
+    error = await asyncio.wait_for(refusal(scorers, Body(PICTURE)), 10)
+    assert error.kind is SCORERS_BUSY
+    for each in waiting:
+        each.close()
+
+
+async def test_a_job_that_no_scorer_takes_up_in_time_is_busy(scorers: Scorers) -> None:
+    assert (await refusal(scorers, Body(PICTURE), limits=Limits(deadline_s=0.2))).kind is SCORERS_BUSY
+
+
+async def test_without_a_listener_the_scorer_has_died(scorers: Scorers) -> None:
+    scorers.address += "-gone"
+    assert (await refusal(scorers, Body(PICTURE))).kind is SCORER_DIED
+
+
+async def test_a_slow_scorer_is_too_slow_and_the_message_names_the_limit(scorers: Scorers) -> None:
+    asking = asyncio.create_task(refusal(scorers, Body(PICTURE), limits=Limits(deadline_s=0.5)))
+    connection = await asyncio.to_thread(lambda: scorers.listener.accept()[0])
+    connection.send(encode_answer(Accepted(1)))
+    error = await asking
+    connection.close()
+    assert error.kind is SCORING_TOO_SLOW
+    assert "0.5 seconds" in error.message
+
+
+@pytest.mark.parametrize("length", [100, len(PICTURE) // 2, len(PICTURE)])
+async def test_a_download_slower_than_the_deadline_is_too_slow(scorers: Scorers, length: int) -> None:
+    scorers.start()
+    await ask(scorers, Body(PICTURE))
+    body = Body(PICTURE[:length], end=asyncio.Event())
+    assert (await refusal(scorers, body, limits=Limits(deadline_s=0.7))).kind is SCORING_TOO_SLOW
+    assert await ask(scorers, Body(PICTURE)) == score(PICTURE)
+
+
+async def test_a_crash_costs_only_its_own_request(scorers: Scorers) -> None:
+    process = scorers.start()
+    await ask(scorers, Body(PICTURE))
+    body = Body(PICTURE[:20_000], end=asyncio.Event())
+    crashing = asyncio.create_task(refusal(scorers, body))
+    await asyncio.sleep(0.3)
+    assert body.read == len(body.pieces)
+    process.send_signal(signal.SIGKILL)
+    assert (await asyncio.wait_for(crashing, 20)).kind is SCORER_DIED
+    following = asyncio.create_task(ask(scorers, Body(PICTURE)))
+    scorers.start()
+    assert await following == score(PICTURE)
+
+
+async def test_a_cancelled_request_leaves_nothing_behind(scorers: Scorers) -> None:
+    scorers.start()
+    await ask(scorers, Body(PICTURE))
+    body = Body(PICTURE[:20_000], end=asyncio.Event())
+    asking = asyncio.create_task(ask(scorers, body))
+    await asyncio.sleep(0.2)
+    asking.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await asking
+    assert await ask(scorers, Body(PICTURE)) == score(PICTURE)
+
+
+async def test_many_requests_share_the_scorers(scorers: Scorers) -> None:
+    scorers.listener.listen(32)
+    scorers.start(2)
+    reports = await asyncio.gather(*(ask(scorers, Body(PICTURE)) for _ in range(12)))
+    assert reports == [score(PICTURE)] * 12
