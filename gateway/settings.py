@@ -1,0 +1,324 @@
+"""All settings: defaults, then the TOML file, then the environment; every mistake at once. Opens no sockets."""
+
+from __future__ import annotations
+
+import tomllib
+import types
+from collections.abc import Mapping  # noqa: TC003 # get_type_hints reads the fields' types when settings are loaded
+from dataclasses import MISSING, dataclass, field, fields, is_dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, Union, get_args, get_origin, get_type_hints
+
+from gateway.credentials import Secret
+from gateway.imaging.limits import Limits
+from gateway.request import HostMap
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+class SettingsError(ValueError):
+    """The settings are not usable; one line for each mistake."""
+
+
+@dataclass(frozen=True, slots=True)
+class Server:
+    """Where the gateway listens, and how many processes it is."""
+
+    listen: str = "127.0.0.1:9000"
+    admin_listen: str = "127.0.0.1:9001"
+    workers: int = 1  # gateway processes
+    scorers: int = 0  # scorer processes; 0 = one a core
+    scorer_queue: int = 32  # pictures that may wait for a scorer, all gateway processes together
+    scorer_max_jobs: int = 1000  # a scorer is replaced after so many pictures
+    drain_s: float = 20.0  # how long running requests may go on after SIGTERM
+
+
+@dataclass(frozen=True, slots=True)
+class UpstreamSettings:
+    """One S3 store. Without `access_key` the AWS provider chain (environment, profile, role ...) supplies keys."""
+
+    endpoint: str
+    region: str = "us-east-1"
+    access_key: str = ""
+    secret: Secret = field(default_factory=lambda: Secret(""))
+    addressing: Literal["path", "virtual"] = "path"
+    connect_timeout_s: float = 5.0
+    response_timeout_s: float = 30.0  # until the first byte of an answer, for requests without a body
+    idle_timeout_s: float = 60.0  # longest silence of the store inside a request
+
+
+@dataclass(frozen=True, slots=True)
+class Keys:
+    """Where the clients' keys are."""
+
+    file: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class BucketSettings:
+    """What one bucket is called at the store, under which names clients know it, and what they may do unsigned."""
+
+    upstream: str = ""  # empty: the only upstream there is
+    store_name: str = ""  # empty: the same name
+    aliases: tuple[str, ...] = ()
+    hosts: tuple[str, ...] = ()  # host names that mean this bucket and no other (CNAME)
+    anonymous: Literal["deny", "configured"] = "deny"
+    anonymous_prefixes: tuple[str, ...] = ()  # with "configured": readable by everybody; "" is the whole bucket
+    scoring: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class DialectSettings:
+    """Under which host suffixes a dialect is spoken."""
+
+    hosts: tuple[str, ...] = ()
+    default_for_anonymous: bool = False
+    unsigned_process: Literal["accept", "refuse"] = "accept"  # COS only: ADR 3
+
+
+@dataclass(frozen=True, slots=True)
+class Dialects:
+    """One table a dialect."""
+
+    s3: DialectSettings = DialectSettings()
+    oss: DialectSettings = DialectSettings()
+    cos: DialectSettings = DialectSettings()
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """Everything an operator can say."""
+
+    upstream: Mapping[str, UpstreamSettings]
+    server: Server = Server()
+    keys: Keys = Keys()
+    buckets: Mapping[str, BucketSettings] = field(default_factory=dict)
+    dialects: Dialects = Dialects()
+    limits: Limits = field(default_factory=Limits)
+
+
+@dataclass(frozen=True, slots=True)
+class BucketRoute:
+    """What a client's bucket name means: the configured name, the store's name, and where the store is."""
+
+    name: str
+    store_name: str
+    upstream: str
+    settings: BucketSettings
+
+    def open_to_everybody(self, key: str) -> bool:
+        """Tell whether anonymous clients may read the object."""
+        prefixes = self.settings.anonymous_prefixes if self.settings.anonymous == "configured" else ()
+        return bool(key) and any(key.startswith(prefix) for prefix in prefixes)
+
+
+def route(settings: Settings, bucket: str) -> BucketRoute:
+    """Resolve a bucket name or alias; a bucket that is not configured is itself, at the default upstream."""
+    for name, row in settings.buckets.items():
+        if bucket == name or bucket in row.aliases:
+            return BucketRoute(name, row.store_name or name, row.upstream or default_upstream(settings), row)
+    return BucketRoute(bucket, bucket, default_upstream(settings), BucketSettings())
+
+
+def default_upstream(settings: Settings) -> str:
+    """Return the name of the upstream for buckets that name none: `default`, else the first."""
+    return "default" if "default" in settings.upstream else next(iter(settings.upstream))
+
+
+def host_map(settings: Settings) -> HostMap:
+    """Collect the host suffixes (longest first) and the hosts bound to one bucket."""
+    suffixes = [
+        (host.lower(), name) for name in ("s3", "oss", "cos") for host in getattr(settings.dialects, name).hosts
+    ]
+    suffixes.sort(key=lambda row: -len(row[0]))
+    return HostMap(
+        tuple(suffixes), {host.lower(): name for name, row in settings.buckets.items() for host in row.hosts}
+    )
+
+
+def default_dialect(settings: Settings) -> str:
+    """Return the dialect for requests that show no other sign of one."""
+    names = ("s3", "oss", "cos")
+    return next((name for name in names if getattr(settings.dialects, name).default_for_anonymous), "s3")
+
+
+# --- reading ---------------------------------------------------------------------------------------------------
+
+_SHORT = {
+    "GATEWAY_LISTEN": ("server", "listen"),
+    "GATEWAY_ADMIN_LISTEN": ("server", "admin_listen"),
+    "GATEWAY_WORKERS": ("server", "workers"),
+    "GATEWAY_SCORERS": ("server", "scorers"),
+}
+# Read by the command line, not by the settings.
+_NOT_SETTINGS = frozenset({"GATEWAY_CONFIG", "GATEWAY_DATA_DIR", "GATEWAY_SECRET"})
+
+
+def load(path: Path | None, environ: Mapping[str, str], base: dict[str, Any] | None = None) -> Settings:
+    """Read the settings from a TOML file (or from `base`, a table like it) and the environment on top of it.
+
+    Raises SettingsError with all mistakes.
+    """
+    mistakes: list[str] = []
+    table = _read_file(path, mistakes) if path else base or {}
+    for place, value in _from_environment(environ, mistakes):
+        _put(table, place, value)
+    return _finish(table, mistakes)
+
+
+def _finish(table: dict[str, Any], mistakes: list[str]) -> Settings:
+    if not table.get("upstream"):
+        mistakes.append("no store: [upstream.NAME] with an endpoint is needed (GATEWAY_UPSTREAM__NAME__ENDPOINT)")
+    settings = _convert(Settings, {"upstream": {}, **table}, "", mistakes)
+    if not mistakes:
+        mistakes.extend(_contradictions(settings))
+    if mistakes:
+        raise SettingsError("\n".join(mistakes))
+    return settings  # type: ignore[no-any-return] # _convert builds what its first argument names
+
+
+def _read_file(path: Path, mistakes: list[str]) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_text())
+    except OSError as error:
+        mistakes.append(f"cannot read {path}: {error.strerror}")
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        mistakes.append(f"{path} is not valid TOML: {error}")
+    return {}
+
+
+def _from_environment(environ: Mapping[str, str], mistakes: list[str]) -> Iterator[tuple[tuple[str, ...], str]]:
+    for variable in sorted(environ):
+        if not variable.startswith("GATEWAY_") or variable in _NOT_SETTINGS:
+            continue
+        place = _SHORT.get(variable) or tuple(variable.removeprefix("GATEWAY_").lower().split("__"))
+        if len(place) == 1:
+            mistakes.append(f"{variable}: no such setting (GATEWAY_SECTION__FIELD is the form)")
+        elif place[-1].endswith("_file") and place[0] == "upstream":
+            yield (*place[:-1], place[-1].removesuffix("_file")), _secret_file(variable, environ[variable], mistakes)
+        else:
+            yield place, environ[variable]
+
+
+def _secret_file(variable: str, path: str, mistakes: list[str]) -> str:
+    try:
+        return Path(path).read_text().strip()
+    except OSError as error:
+        mistakes.append(f"{variable}: cannot read {path}: {error.strerror}")
+        return ""
+
+
+def _put(table: dict[str, Any], place: tuple[str, ...], value: str) -> None:
+    for name in place[:-1]:
+        table = table.setdefault(name, {})
+    table[place[-1]] = value
+
+
+def _convert(kind: Any, value: Any, where: str, mistakes: list[str]) -> Any:
+    """Convert a TOML value, or a text from the environment, to a field's type; a mistake gives None."""
+    if is_dataclass(kind):
+        return _convert_table(kind, value, where, mistakes)
+    origin = get_origin(kind)
+    if origin is tuple:
+        items = [item.strip() for item in value.split(",")] if isinstance(value, str) else value
+        if isinstance(items, list) and all(isinstance(item, str) for item in items):
+            return tuple(items)
+    elif origin is Literal and value in get_args(kind):
+        return value
+    elif origin not in (None, Literal, Union, types.UnionType):
+        rows = value if isinstance(value, dict) else {}
+        return {name: _convert(get_args(kind)[1], row, f"{where}.{name}", mistakes) for name, row in rows.items()}
+    elif origin is None and (converted := _convert_plain(kind, value)) is not None:
+        return converted
+    wanted = " or ".join(map(repr, get_args(kind))) if origin is Literal else _WANTED.get(kind, "a list of texts")
+    mistakes.append(f"{where}: must be {wanted}")
+    return None
+
+
+_WANTED = {
+    int: "a whole number that is not negative",
+    float: "a number that is not negative",
+    bool: "true or false",
+    str: "a text",
+    Secret: "a text",
+}
+
+
+def _convert_plain(kind: Any, value: Any) -> Any:
+    if kind in (str, Secret):
+        return kind(value) if isinstance(value, str) else None
+    if isinstance(value, bool) or kind is bool:
+        words = {"true": True, "false": False, True: True, False: False}
+        return words.get(value) if kind is bool and isinstance(value, bool | str) else None
+    try:
+        number = kind(value)
+    except (TypeError, ValueError):
+        return None
+    return number if number >= 0 and (kind is float or not isinstance(value, float)) else None
+
+
+def _convert_table(kind: Any, value: Any, where: str, mistakes: list[str]) -> Any:
+    if not isinstance(value, dict):
+        mistakes.append(f"{where}: must be a table")
+        return None
+    hints = get_type_hints(kind)
+    known = {item.name: item for item in fields(kind)}
+    mistakes.extend(f"{where}{'.' if where else ''}{name}: unknown setting" for name in value if name not in known)
+    given = {name: row for name, row in value.items() if name in known}
+    for name, item in known.items():
+        if name not in given and item.default is MISSING and item.default_factory is MISSING:
+            mistakes.append(f"{where}.{name}: is needed")
+            given[name] = ""
+    return kind(
+        **{
+            name: _convert(hints[name], row, f"{where}.{name}" if where else name, mistakes)
+            for name, row in given.items()
+        }
+    )
+
+
+def _contradictions(settings: Settings) -> Iterator[str]:
+    for name, upstream in settings.upstream.items():
+        if not upstream.endpoint.startswith(("http://", "https://")):
+            yield f"upstream.{name}.endpoint: must start with http:// or https://"
+        if bool(upstream.access_key) != bool(upstream.secret.reveal()):
+            yield f"upstream.{name}: access_key and secret are needed together (or neither, for the provider chain)"
+    yield from _bucket_contradictions(settings)
+    for where in ("listen", "admin_listen"):
+        if not split_listen(getattr(settings.server, where)):
+            yield f"server.{where}: must be HOST:PORT"
+    if settings.server.workers < 1:
+        yield "server.workers: must be at least 1"
+
+
+def _bucket_contradictions(settings: Settings) -> Iterator[str]:
+    names: dict[str, str] = {}
+    for bucket, row in settings.buckets.items():
+        if row.upstream and row.upstream not in settings.upstream:
+            yield f"buckets.{bucket}.upstream: there is no [upstream.{row.upstream}]"
+        if row.anonymous == "configured" and not row.anonymous_prefixes:
+            yield f'buckets.{bucket}.anonymous_prefixes: is needed with anonymous = "configured"'
+        for alias in (bucket, *row.aliases, *(f"host {host.lower()}" for host in row.hosts)):
+            if alias in names:
+                yield f"buckets.{bucket}: {alias} already belongs to bucket {names[alias]}"
+            names[alias] = bucket
+
+
+def split_listen(text: str) -> tuple[str, int] | None:
+    """Split `HOST:PORT` (or `[v6]:PORT`); None when it is not that."""
+    host, colon, port = text.rpartition(":")
+    if not colon or not host or not port.isdigit() or int(port) > 65_535:
+        return None
+    return host.strip("[]"), int(port)
+
+
+def masked(value: Any) -> Any:
+    """Return the settings as plain tables for showing, secrets hidden."""
+    if is_dataclass(value) and not isinstance(value, type):
+        return {item.name: masked(getattr(value, item.name)) for item in fields(value)}
+    if isinstance(value, dict):
+        return {name: masked(row) for name, row in value.items()}
+    if isinstance(value, Secret):
+        return "***" if value.reveal() else ""
+    return list(value) if isinstance(value, tuple) else value

@@ -1,0 +1,152 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from gateway.credentials import Secret
+from gateway.settings import (
+    SettingsError,
+    default_dialect,
+    host_map,
+    load,
+    masked,
+    route,
+    split_listen,
+)
+
+ROOT = Path(__file__).resolve().parent.parent
+STORE = {"upstream": {"main": {"endpoint": "http://s"}}}
+
+
+def written(tmp_path: Path, text: str) -> Path:
+    path = tmp_path / "gateway.toml"
+    path.write_text(text)
+    return path
+
+
+def test_the_environment_wins_over_the_file_and_the_file_over_the_defaults(tmp_path: Path) -> None:
+    path = written(tmp_path, '[server]\nlisten="0.0.0.0:1"\nworkers=2\n[upstream.main]\nendpoint="http://s"\n')
+    settings = load(path, {"GATEWAY_LISTEN": "127.0.0.1:2", "GATEWAY_SERVER__SCORERS": "3", "GATEWAY_CONFIG": "x"})
+    server = settings.server
+    assert (server.listen, server.workers, server.scorers, server.admin_listen) == (
+        "127.0.0.1:2",
+        2,
+        3,
+        "127.0.0.1:9001",
+    )
+
+
+def test_a_store_can_come_from_the_environment_alone_with_its_secret_in_a_file(tmp_path: Path) -> None:
+    (tmp_path / "secret").write_text("hush\n")
+    environ = {
+        "GATEWAY_UPSTREAM__MAIN__ENDPOINT": "https://s3.example",
+        "GATEWAY_UPSTREAM__MAIN__ACCESS_KEY": "ak",
+        "GATEWAY_UPSTREAM__MAIN__SECRET_FILE": str(tmp_path / "secret"),
+        "GATEWAY_LIMITS__MAX_BYTES": "1000",
+        "GATEWAY_BUCKETS__PHOTOS__ALIASES": "a, b",
+        "GATEWAY_BUCKETS__PHOTOS__SCORING": "false",
+    }
+    settings = load(None, environ)
+    assert settings.upstream["main"].secret == Secret("hush")
+    assert settings.limits.max_bytes == 1000
+    assert settings.buckets["photos"].aliases == ("a", "b")
+    assert settings.buckets["photos"].scoring is False
+
+
+def test_every_mistake_is_named_at_once(tmp_path: Path) -> None:
+    path = written(
+        tmp_path,
+        '[server]\nlistn="x"\nworkers="many"\nscorers=-1\n[upstream.main]\nregion="r"\naddressing="odd"\n'
+        "[buckets.b]\nscoring=3\naliases=[1]\n[limits]\nmax_bytes=1.5\n",
+    )
+    with pytest.raises(SettingsError) as caught:
+        load(path, {"GATEWAY_COLOUR": "red", "GATEWAY_UPSTREAM__MAIN__SECRET_FILE": "/nonexistent"})
+    text = str(caught.value)
+    for words in (
+        "server.listn: unknown",
+        "server.workers: must be a whole number",
+        "server.scorers: must be a whole number",
+        "upstream.main.endpoint: is needed",
+        "upstream.main.addressing: must be 'path' or 'virtual'",
+        "buckets.b.scoring: must be true or false",
+        "buckets.b.aliases: must be a list of texts",
+        "limits.max_bytes: must be a whole number",
+        "GATEWAY_COLOUR: no such setting",
+        "GATEWAY_UPSTREAM__MAIN__SECRET_FILE: cannot read /nonexistent",
+    ):
+        assert words in text
+
+
+@pytest.mark.parametrize(
+    ("table", "words"),
+    [
+        ({}, "no store"),
+        ({"upstream": {"m": {"endpoint": "s3.example"}}}, "must start with http"),
+        ({"upstream": {"m": {"endpoint": "http://s", "access_key": "a"}}}, "are needed together"),
+        ({**STORE, "buckets": {"b": {"upstream": "other"}}}, "there is no [upstream.other]"),
+        ({**STORE, "buckets": {"b": {"anonymous": "configured"}}}, "anonymous_prefixes: is needed"),
+        ({**STORE, "buckets": {"b": {"aliases": ["c"]}, "c": {}}}, "c already belongs to bucket b"),
+        ({**STORE, "buckets": {"b": {"hosts": ["H"]}, "c": {"hosts": ["h"]}}}, "host h already belongs"),
+        ({**STORE, "server": {"listen": "9000"}}, "must be HOST:PORT"),
+        ({**STORE, "server": {"workers": 0}}, "at least 1"),
+        ({**STORE, "server": 3}, "server: must be a table"),
+    ],
+)
+def test_a_contradiction_is_named(table: dict[str, object], words: str) -> None:
+    with pytest.raises(SettingsError) as caught:
+        load(None, {}, table)
+    assert words in str(caught.value)
+
+
+@pytest.mark.parametrize("text", ["[server", "\xff"])
+def test_a_file_that_is_not_toml_is_named(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "bad.toml"
+    path.write_bytes(text.encode("latin-1"))
+    with pytest.raises(SettingsError, match="not valid TOML"):
+        load(path, {})
+    with pytest.raises(SettingsError, match="cannot read"):
+        load(tmp_path / "gone.toml", {})
+
+
+def test_the_commented_sample_is_a_good_configuration() -> None:
+    settings = load(ROOT / "config" / "gateway.toml", {})
+    assert settings.upstream
+
+
+def test_a_bucket_is_found_by_name_and_alias_and_an_unknown_one_is_itself() -> None:
+    row = {"aliases": ["demo-125"], "store_name": "real", "upstream": "two"}
+    table = {"upstream": {"one": {"endpoint": "http://1"}, "two": {"endpoint": "http://2"}}, "buckets": {"demo": row}}
+    settings = load(None, {}, table)
+    assert [route(settings, name).store_name for name in ("demo", "demo-125", "x")] == ["real", "real", "x"]
+    assert [route(settings, name).upstream for name in ("demo-125", "x")] == ["two", "one"]
+    assert route(settings, "demo-125").name == "demo"
+
+
+def test_hosts_and_dialects_come_out_of_the_settings() -> None:
+    table = {
+        **STORE,
+        "dialects": {"oss": {"hosts": ["O.x", "long.O.x"]}, "cos": {"default_for_anonymous": True}},
+        "buckets": {"b": {"hosts": ["Img.Example"]}},
+    }
+    settings = load(None, {}, table)
+    assert host_map(settings).suffixes == (("long.o.x", "oss"), ("o.x", "oss"))
+    assert host_map(settings).bound == {"img.example": "b"}
+    assert default_dialect(settings) == "cos"
+    assert default_dialect(load(None, {}, STORE)) == "s3"
+
+
+def test_shown_settings_hide_the_secret() -> None:
+    table = {"upstream": {"m": {"endpoint": "http://s", "access_key": "a", "secret": "hush"}}}
+    shown = json.dumps(masked(load(None, {}, table)))
+    assert "hush" not in shown
+    assert "***" in shown
+
+
+@pytest.mark.parametrize(
+    ("text", "parts"),
+    [("h:1", ("h", 1)), ("[::]:9", ("::", 9)), (":1", None), ("h", None), ("h:x", None), ("h:99999", None)],
+)
+def test_an_address_to_listen_on_is_host_and_port(text: str, parts: tuple[str, int] | None) -> None:
+    assert split_listen(text) == parts
