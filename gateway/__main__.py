@@ -1,0 +1,85 @@
+"""The command line: reads the words, hands over to one module a command. Must not know what the commands do."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import os
+import sys
+from pathlib import Path
+
+from gateway.processes import StartError
+from gateway.settings import SettingsError
+
+
+def main() -> None:
+    """Run the command that the arguments name, and exit with its status."""
+    logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(asctime)s %(name)s %(message)s")
+    arguments = _parser().parse_args()
+    try:
+        status = _run(arguments)
+    except (SettingsError, StartError) as error:
+        print(error, file=sys.stderr)  # noqa: T201 # the command line speaks to people
+        status = 1
+    except KeyboardInterrupt:
+        status = 130
+    sys.exit(status)
+
+
+def _run(arguments: argparse.Namespace) -> int:
+    # Each command imports what it needs: `presign` should not pay for an HTTP server.
+    match arguments.command:
+        case "serve":
+            from gateway.commands.serve import serve  # noqa: PLC0415
+
+            return serve(arguments.config)
+        case "demo":
+            from gateway.commands.demo import demo  # noqa: PLC0415
+
+            return demo(arguments.images, generate_secret=arguments.generate_secret)
+        case "score":
+            from gateway.commands.score import score  # noqa: PLC0415
+
+            return score(arguments.paths, config=arguments.config, as_json=arguments.json)
+        case "presign":
+            from gateway.commands.presign import presign  # noqa: PLC0415
+
+            return presign(arguments)
+        case "check-config":
+            from gateway.commands.config import check_config  # noqa: PLC0415
+
+            return check_config(arguments.config)
+        case _:
+            from gateway.commands.config import show_config  # noqa: PLC0415
+
+            return show_config(arguments.config)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="gateway", description="An S3-compatible gateway with image-quality scoring.")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    with_config = argparse.ArgumentParser(add_help=False)
+    given = os.environ.get("GATEWAY_CONFIG")
+    with_config.add_argument("--config", type=Path, default=Path(given) if given else None, help="TOML file")
+    commands.add_parser("serve", parents=[with_config], help="the gateway in front of the configured store")
+    demo = commands.add_parser("demo", help="the gateway in front of an embedded store, with sample pictures")
+    demo.add_argument("--images", type=Path, metavar="DIR", help="load these pictures instead of drawn samples")
+    demo.add_argument("--generate-secret", action="store_true", help="a random secret, needed off the loopback")
+    score = commands.add_parser("score", parents=[with_config], help="score files, folders or s3://bucket/prefix")
+    score.add_argument("--json", action="store_true", help="one JSON object a line")
+    score.add_argument("paths", nargs="+", metavar="PATH")
+    presign = commands.add_parser("presign", parents=[with_config], help="a signed URL")
+    presign.add_argument("--dialect", choices=("s3", "oss", "cos"), default="s3")
+    presign.add_argument("--process", choices=("score",), help="ask for a score instead of the bytes")
+    presign.add_argument("--expires", type=int, default=3600, metavar="S", help="seconds (default 3600)")
+    presign.add_argument("--endpoint", metavar="URL", help="the gateway as clients see it")
+    presign.add_argument("--access-key", metavar="ID", help="default: the demo's; the secret is in GATEWAY_SECRET")
+    presign.add_argument("bucket")
+    presign.add_argument("key")
+    commands.add_parser("check-config", parents=[with_config], help="name every mistake in the settings")
+    commands.add_parser("show-config", parents=[with_config], help="print the settings in force, secrets hidden")
+    return parser
+
+
+if __name__ == "__main__":
+    main()

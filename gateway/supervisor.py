@@ -1,0 +1,222 @@
+"""The parent of all processes: starts gateway and scorer processes, replaces what dies, drains, stops.
+
+Plain blocking code in one thread, because it forks. Must not know requests, stores or pictures.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import select
+import signal
+import socket
+import tempfile
+import time
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from gateway.imaging.launch import worker_command, worker_environment
+from gateway.processes import StartError, fork, listen, raise_open_files
+from gateway.settings import split_listen
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+    from gateway.credentials import Keyring
+    from gateway.settings import Server, Settings
+
+_log = logging.getLogger("gateway")
+_HEALTHY_S = 2.0  # a child that lived so long is replaced at once
+_MAX_BACKOFF_S = 5.0
+_SCORER_GRACE_S = 3.0
+
+
+@dataclass(slots=True)
+class Child:
+    """A process that must always be there. When a `final` one ends by itself, everything ends with its status."""
+
+    name: str
+    start: Callable[[], int]
+    final: bool = False
+    pid: int = 0
+    started: float = 0.0
+    failures: int = 0
+    not_before: float = 0.0
+
+    def ensure(self, now: float) -> None:
+        """Start the process unless it runs or is still backing off."""
+        if not self.pid and now >= self.not_before:
+            self.pid, self.started = self.start(), now
+
+    def ended(self, now: float) -> int | None:
+        """Return the exit status if the process has ended since the last look; None when it runs or never ran."""
+        if not self.pid:
+            return None
+        pid, status = os.waitpid(self.pid, os.WNOHANG)
+        if not pid:
+            return None
+        self.pid = 0
+        self.failures = 0 if status == 0 or now - self.started > _HEALTHY_S else self.failures + 1
+        self.not_before = now + (min(_MAX_BACKOFF_S, 0.1 * 2**self.failures) if self.failures else 0.0)
+        return os.waitstatus_to_exitcode(status)
+
+    def send(self, number: signal.Signals) -> None:
+        """Signal the process if it runs."""
+        if self.pid:
+            os.kill(self.pid, number)
+
+
+def supervise(children: Sequence[Child], wake: int, watch: Callable[[], str | None]) -> int:
+    """Keep the children alive until SIGTERM or SIGINT (status 0), or until a final one ends (its status).
+
+    `wake` is a descriptor that yields the numbers of arriving signals (`signals_as_bytes`). `watch` is asked at
+    least every second; a sentence from it ends everything with status 1.
+    """
+    while True:
+        now = time.monotonic()
+        for child in children:
+            status = child.ended(now)
+            if status is not None and child.final:
+                return status
+            if status:
+                _log.warning("%s ended with status %d, starting another", child.name, status)
+            child.ensure(now)
+        if sentence := watch():
+            _log.error("%s", sentence)
+            return 1
+        if _signals(wake, 1.0 if all(child.pid for child in children) else 0.1) & {signal.SIGTERM, signal.SIGINT}:
+            return 0
+
+
+def stop(children: Sequence[Child], wake: int, grace_s: float) -> None:
+    """Ask the children to end, and kill what still runs after `grace_s` seconds or at a second Ctrl-C."""
+    for child in children:
+        child.send(signal.SIGTERM)
+    deadline = time.monotonic() + grace_s
+    while any(child.pid for child in children):
+        now = time.monotonic()
+        for child in children:
+            child.ended(now)
+        if now > deadline or _signals(wake, 0.05) & {signal.SIGTERM, signal.SIGINT}:
+            for child in children:
+                child.send(signal.SIGKILL)
+
+
+@contextmanager
+def signals_as_bytes() -> Iterator[int]:
+    """Turn SIGTERM, SIGINT and SIGCHLD into bytes on a descriptor, so that one select() waits for all of them."""
+    reader, writer = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+    numbers = (signal.SIGTERM, signal.SIGINT, signal.SIGCHLD)
+    before = {number: signal.signal(number, lambda *_: None) for number in numbers}
+    signal.set_wakeup_fd(writer, warn_on_full_buffer=False)
+    try:
+        yield reader
+    finally:
+        signal.set_wakeup_fd(-1)
+        for number, handler in before.items():
+            signal.signal(number, handler)
+        os.close(reader)
+        os.close(writer)
+
+
+def _signals(wake: int, timeout_s: float) -> set[int]:
+    readable, _, _ = select.select([wake], [], [], timeout_s)
+    return set(os.read(wake, 4096)) if readable else set()
+
+
+@contextmanager
+def scorer_queue(server: Server) -> Iterator[tuple[str, list[Child]]]:
+    """Make the socket that scorers accept jobs from; yield its path and the scorers, not yet started.
+
+    The socket's backlog is the queue: it outlives every scorer, so that a job waits while one is replaced.
+    """
+    with ExitStack() as stack:
+        address = str(Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="gateway-"))) / "scorers")
+        jobs = stack.enter_context(socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET))
+        jobs.bind(address)
+        jobs.listen(server.scorer_queue)
+        command = worker_command(jobs.fileno(), server.scorer_max_jobs)
+
+        jobs.set_inheritable(True)
+
+        def start() -> int:
+            no_input = (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0)
+            return os.posix_spawn(command[0], command, worker_environment(), file_actions=[no_input], setsid=True)
+
+        count = server.scorers or len(os.sched_getaffinity(0))
+        yield address, [Child(f"scorer {number}", start) for number in range(1, count + 1)]
+
+
+def run_gateways(
+    settings: Settings,
+    keyring: Keyring,
+    on_ready: Callable[[], None] = lambda: None,
+    watch: Callable[[], str | None] = lambda: None,
+) -> int:
+    """Serve until SIGTERM or SIGINT and return the exit status. Raises StartError.
+
+    `on_ready` is called once, when the first gateway process serves; for `watch` see `supervise`.
+    """
+    raise_open_files()
+    server = settings.server
+    with ExitStack() as stack:
+        public = [stack.enter_context(each) for each in listen(*_address(server.listen), server.workers)]
+        admin = stack.enter_context(listen(*_address(server.admin_listen))[0])
+        address, scorers = stack.enter_context(scorer_queue(server))
+        ready, announce = os.pipe2(os.O_NONBLOCK)
+        gateways = [
+            Child(f"gateway {number}", _gateway_start(settings, keyring, each, admin, address, announce))
+            for number, each in enumerate(public, start=1)
+        ]
+        wake = stack.enter_context(signals_as_bytes())
+        stack.callback(stop, scorers, wake, _SCORER_GRACE_S)
+        stack.callback(stop, gateways, wake, 2 * server.drain_s + 1)
+        return supervise([*scorers, *gateways], wake, _and_once(watch, ready, on_ready))
+
+
+def run_with_scorers(server: Server, job: Callable[[str], int]) -> int:
+    """Run `job(address of the scorers)` in a child process beside the scorers; return what it returns."""
+    with ExitStack() as stack:
+        address, scorers = stack.enter_context(scorer_queue(server))
+        client = Child("job", lambda: fork(lambda: job(address)), final=True)
+        wake = stack.enter_context(signals_as_bytes())
+        stack.callback(stop, [client, *scorers], wake, _SCORER_GRACE_S)
+        return supervise([*scorers, client], wake, lambda: None)
+
+
+def _gateway_start(
+    settings: Settings, keyring: Keyring, public: socket.socket, admin: socket.socket, address: str, announce: int
+) -> Callable[[], int]:
+    def run() -> int:
+        from gateway.app import serve  # noqa: PLC0415 # the supervisor itself needs no HTTP server
+
+        asyncio.run(serve(settings, keyring, public, admin, address, lambda: _announce(announce)))
+        return 0
+
+    return lambda: fork(run)
+
+
+def _announce(descriptor: int) -> None:
+    os.write(descriptor, b"r")
+
+
+def _and_once(watch: Callable[[], str | None], ready: int, on_ready: Callable[[], None]) -> Callable[[], str | None]:
+    """Extend `watch` so that it also calls `on_ready` when the first byte arrives on `ready`."""
+    pending = [on_ready]
+
+    def extended() -> str | None:
+        if pending and select.select([ready], [], [], 0)[0]:
+            pending.pop()()
+        return watch()
+
+    return extended
+
+
+def _address(text: str) -> tuple[str, int]:
+    address = split_listen(text)
+    if address is None:
+        raise StartError(f"{text} is not HOST:PORT.")
+    return address

@@ -1,0 +1,113 @@
+from __future__ import annotations
+
+import io
+import os
+import signal
+import socket
+from typing import TYPE_CHECKING
+
+import boto3
+import pytest
+from PIL import Image
+
+from gateway.commands.presign import DEMO_ACCESS_KEY, DEMO_SECRET
+from tests.commands.test_config import gateway
+from tests.conftest import Demo, free_port, start_demo, stop_demo
+from tests.proc import family, is_alive
+from tests.test_supervisor import eventually
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+pytestmark = pytest.mark.store
+pytest.importorskip("swift", reason="the embedded store is not installed (pip install .[demo])")
+
+
+def client(demo: Demo, secret: str = DEMO_SECRET) -> boto3.client:
+    return boto3.client(
+        "s3",
+        endpoint_url=demo.endpoint,
+        region_name="us-east-1",
+        aws_access_key_id=DEMO_ACCESS_KEY,
+        aws_secret_access_key=secret,
+    )
+
+
+def test_ctrl_c_stops_everything_and_a_second_start_keeps_the_data(tmp_path: Path) -> None:
+    first = start_demo(tmp_path / "data")
+    client(first).put_object(Bucket="demo", Key="mine", Body=b"kept")
+    processes = family(first.process.pid)
+    assert len(processes) >= 3, "the store, a gateway and a scorer at least"
+    assert stop_demo(first) == 0
+    assert {pid for pid in processes if is_alive(pid)} == set()
+    second = start_demo(tmp_path / "data")
+    try:
+        assert client(second).get_object(Bucket="demo", Key="mine")["Body"].read() == b"kept"
+    finally:
+        stop_demo(second)
+
+
+def test_a_killed_demo_leaves_nobody_behind_and_can_start_again(tmp_path: Path) -> None:
+    first = start_demo(tmp_path / "data")
+    processes = family(first.process.pid)
+    first.process.kill()
+    first.process.wait()
+    eventually(lambda: not any(is_alive(pid) for pid in processes))
+    stop_demo(start_demo(tmp_path / "data"))
+
+
+def test_a_store_that_dies_ends_the_demo_with_one_sentence(tmp_path: Path) -> None:
+    demo = start_demo(tmp_path / "data")
+    (store,) = [pid for pid, command in family(demo.process.pid).items() if "embedded_server" in command]
+    os.kill(store, signal.SIGKILL)
+    assert demo.process.wait(30) == 1
+    assert "The embedded store ended by itself" in (demo.data / "output").read_text()
+
+
+@pytest.mark.parametrize("name", ["GATEWAY_LISTEN", "GATEWAY_ADMIN_LISTEN"])
+def test_a_taken_port_is_one_clear_sentence(tmp_path: Path, name: str) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        address = f"127.0.0.1:{taken.getsockname()[1]}"
+        other = {"GATEWAY_LISTEN": f"127.0.0.1:{free_port()}", "GATEWAY_ADMIN_LISTEN": f"127.0.0.1:{free_port()}"}
+        done = gateway("demo", **{**other, name: address, "GATEWAY_DATA_DIR": str(tmp_path)})
+    assert (done.returncode, done.stderr) == (1, f"Cannot listen on {address}: Address already in use.\n")
+
+
+def test_ones_own_pictures_are_loaded_and_the_first_is_shown(tmp_path: Path) -> None:
+    folder = tmp_path / "pictures" / "in a folder"
+    folder.mkdir(parents=True)
+    target = io.BytesIO()
+    Image.effect_noise((300, 200), 30).convert("RGB").save(target, "PNG")
+    (folder / "grüße.png").write_bytes(target.getvalue())
+    demo = start_demo(tmp_path / "data", "--images", str(tmp_path / "pictures"))
+    try:
+        assert "/in%20a%20folder/gr%C3%BC%C3%9Fe.png?" in demo.lines
+        got = client(demo).get_object(Bucket="demo", Key="in a folder/grüße.png")
+        assert (got["Body"].read(), got["ContentType"]) == (target.getvalue(), "image/png")
+    finally:
+        stop_demo(demo)
+
+
+def test_a_folder_without_pictures_is_one_clear_sentence(tmp_path: Path) -> None:
+    done = gateway("demo", "--images", str(tmp_path), GATEWAY_DATA_DIR=str(tmp_path / "data"))
+    assert done.returncode == 1
+    assert done.stderr.startswith(f"There is no picture in {tmp_path}")
+
+
+def test_the_public_secret_stays_on_the_loopback(tmp_path: Path) -> None:
+    done = gateway("demo", GATEWAY_LISTEN="0.0.0.0:0", GATEWAY_DATA_DIR=str(tmp_path))
+    assert done.returncode == 1
+    assert "--generate-secret" in done.stderr
+
+
+def test_a_generated_secret_is_kept_and_the_public_one_refused(tmp_path: Path) -> None:
+    demo = start_demo(tmp_path / "data", "--generate-secret")
+    try:
+        kept = (tmp_path / "data" / "demo-secret").read_text()
+        assert (tmp_path / "data" / "demo-secret").stat().st_mode & 0o77 == 0
+        assert kept in demo.lines
+        assert client(demo, kept).get_object(Bucket="demo", Key="sharp.jpg")["ContentLength"] > 0
+        with pytest.raises(Exception, match="SignatureDoesNotMatch"):
+            client(demo).get_object(Bucket="demo", Key="sharp.jpg")
+    finally:
+        stop_demo(demo)

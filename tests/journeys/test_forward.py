@@ -1,0 +1,264 @@
+from __future__ import annotations
+
+import asyncio
+import hashlib
+from typing import TYPE_CHECKING
+
+import aiohttp
+import pytest
+from yarl import URL
+
+from gateway.app import utc_now
+from gateway.auth import aws_v4
+from tests.fake_store import FakeStore, fake_store
+from tests.harness import KEY_ID, READER_ID, SECRET, GatewayUnderTest, running_gateway
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Mapping
+
+DATA = bytes(range(256)) * 1000
+NASTY = [
+    "a%20b%2Bc.jpg",
+    "%25.jpg",
+    "x//y",
+    "dir%2Fslash",
+    "%E4%B8%AD%E6%96%87.png",
+    "%f0%9f%93%b7",
+    "a/../b",
+    "~!*'();@$,",
+]
+FORMS = ["s3", "oss", "cos"]
+
+
+@pytest.fixture
+async def gateway(store: FakeStore) -> AsyncIterator[GatewayUnderTest]:
+    store.objects["/demo/a.bin"] = DATA
+    store.types["/demo/a.bin"] = "image/x-odd"
+    async with running_gateway(store.endpoint) as running:
+        yield running
+
+
+def signed(
+    gateway: GatewayUnderTest, method: str, path: str, payload: str = "UNSIGNED-PAYLOAD", query: str = ""
+) -> dict[str, str]:
+    """Header-signed, so that the target itself stays as it is written here."""
+    return dict(
+        aws_v4.sign(
+            method,
+            path,
+            query,
+            (("host", gateway.authority),),
+            access_key_id=KEY_ID,
+            secret=SECRET,
+            region="us-east-1",
+            payload=payload,
+            now=utc_now(),
+        )
+    )
+
+
+async def test_bytes_and_entity_headers_come_back_as_the_store_sent_them(
+    gateway: GatewayUnderTest, store: FakeStore
+) -> None:
+    status, headers, body = await gateway.get(gateway.s3_url("/demo/a.bin"))
+    assert (status, body) == (200, DATA)
+    async with gateway.session.get(f"{store.endpoint}/demo/a.bin") as direct:
+        expected = dict(direct.headers)
+    assert {**headers, "Date": ""} == {**expected, "Date": ""}
+
+
+async def test_an_answer_without_a_content_type_gets_none(gateway: GatewayUnderTest) -> None:
+    status, headers, _ = await gateway.request("DELETE", gateway.s3_url("/demo/a.bin", method="DELETE"))
+    assert status == 204
+    assert "Content-Type" not in headers
+
+
+@pytest.mark.parametrize("raw_key", NASTY)
+async def test_the_raw_target_reaches_the_store_unchanged(
+    gateway: GatewayUnderTest, store: FakeStore, raw_key: str
+) -> None:
+    store.objects[f"/demo/{raw_key}"] = b"nasty"
+    path, query = f"/demo/{raw_key}", "versionId=null&response-cache-control=no%2dstore&empty&x-id=GetObject"
+    url = URL(f"{gateway.url}{path}?{query}", encoded=True)
+    status, _, body = await gateway.get(url, headers=signed(gateway, "GET", path, query=query))
+    assert (status, body) == (200, b"nasty")
+    assert store.seen[-1].raw_path == f"{path}?{query}"
+
+
+async def test_the_store_sees_our_signature_and_not_the_clients(gateway: GatewayUnderTest, store: FakeStore) -> None:
+    await gateway.get(gateway.s3_url("/demo/a.bin"), headers={"Range": "bytes=0-9", "X-Odd": "1"})
+    seen = store.seen[-1].headers
+    assert "Credential=up/" in seen["authorization"]
+    assert KEY_ID not in str(seen)
+    assert (seen["range"], seen["x-odd"]) == ("bytes=0-9", "1")
+
+
+async def test_hop_by_hop_headers_stay_here(gateway: GatewayUnderTest, store: FakeStore) -> None:
+    headers = {"Connection": "X-Private, keep-alive", "X-Private": "1", "TE": "trailers", "Proxy-Authorization": "x"}
+    await gateway.get(gateway.s3_url("/demo/a.bin"), headers=headers)
+    names = {name.lower() for name in store.seen[-1].headers}
+    assert names & {"x-private", "te", "proxy-authorization"} == set()
+
+
+async def test_a_body_with_the_signed_digest_is_stored(gateway: GatewayUnderTest, store: FakeStore) -> None:
+    headers = signed(gateway, "PUT", "/demo/new", hashlib.sha256(DATA).hexdigest())
+    status, _, _ = await gateway.request("PUT", URL(f"{gateway.url}/demo/new"), headers=headers, data=DATA)
+    assert (status, store.objects["/demo/new"]) == (200, DATA)
+
+
+@pytest.mark.parametrize("body", [DATA[:-1] + b"x", b"y" + DATA[1:], b""], ids=["last byte", "first byte", "empty"])
+async def test_a_body_with_another_digest_never_becomes_an_object(
+    gateway: GatewayUnderTest, store: FakeStore, body: bytes
+) -> None:
+    headers = signed(gateway, "PUT", "/demo/new", hashlib.sha256(DATA).hexdigest())
+    status, _, text = await gateway.request("PUT", URL(f"{gateway.url}/demo/new"), headers=headers, data=body)
+    assert status == 400
+    assert b"<Code>XAmzContentSHA256Mismatch</Code>" in text
+    assert "/demo/new" not in store.objects
+
+
+async def test_a_client_that_vanishes_in_the_middle_of_an_upload_leaves_no_object(
+    gateway: GatewayUnderTest, store: FakeStore
+) -> None:
+    headers = signed(gateway, "PUT", "/demo/new")
+    _, writer = await asyncio.open_connection("127.0.0.1", int(gateway.authority.partition(":")[2]))
+    lines = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
+    start = f"PUT /demo/new HTTP/1.1\r\nHost: {gateway.authority}\r\nContent-Length: 1000\r\n{lines}\r\n"
+    writer.write(start.encode() + b"z" * 999)
+    await writer.drain()
+    await asyncio.wait_for(store.entered.wait(), 5)
+    writer.close()
+    await asyncio.wait_for(store.aborted.wait(), 5)
+    assert "/demo/new" not in store.objects
+
+
+async def test_a_chunked_body_without_a_length_is_refused_for_now(gateway: GatewayUnderTest, store: FakeStore) -> None:
+    async def unknown() -> AsyncIterator[bytes]:
+        yield b"abc"
+
+    headers = signed(gateway, "PUT", "/demo/new")
+    status, _, text = await gateway.request("PUT", URL(f"{gateway.url}/demo/new"), headers=headers, data=unknown())
+    assert (status, store.seen) == (411, [])
+    assert b"MissingContentLength" in text
+
+
+async def test_100_continue_is_sent_only_after_the_head_is_verified(gateway: GatewayUnderTest) -> None:
+    port = int(gateway.authority.partition(":")[2])
+    good = signed(gateway, "PUT", "/demo/new")
+    signature = good["authorization"]
+    bad = {**good, "authorization": signature[:-1] + ("1" if signature.endswith("0") else "0")}
+    answers = []
+    for headers in (good, bad):
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        lines = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
+        writer.write(f"PUT /demo/new HTTP/1.1\r\nHost: {gateway.authority}\r\nContent-Length: 3\r\n{lines}".encode())
+        writer.write(b"Expect: 100-continue\r\n\r\n")
+        answers.append(await reader.readline())
+        writer.close()
+    assert answers[0] == b"HTTP/1.1 100 Continue\r\n"
+    assert answers[1].startswith(b"HTTP/1.1 403")
+
+
+@pytest.mark.parametrize(
+    ("fault", "status", "code"),
+    [
+        ("reset", 502, "BadGateway"),
+        ("silent", 504, "GatewayTimeout"),
+        ("error:503:SlowDown", 503, "SlowDown"),
+        ("error:403:InvalidObjectState", 403, "InvalidObjectState"),
+        ("error:404:NoSuchBucket", 404, "NoSuchBucket"),
+    ],
+)
+@pytest.mark.parametrize("form", FORMS)
+async def test_a_failing_store_is_told_in_the_dialect(
+    store: FakeStore, form: str, fault: str, status: int, code: str
+) -> None:
+    upstream = {"endpoint": store.endpoint, "access_key": "up", "secret": "s", "response_timeout_s": 0.4}
+    store.faults["/demo/a.bin"] = fault
+    async with running_gateway(store.endpoint, upstream={"default": upstream}) as gateway:
+        got, headers, body = await ask(gateway, form)
+    assert got == status
+    assert f"<Code>{code}</Code>".encode() in body
+    if fault in ("reset", "silent"):
+        assert int(headers["Retry-After"]) > 0
+    if form != "s3":
+        assert headers[f"x-{form}-request-id"].encode() in body
+
+
+@pytest.mark.parametrize("form", FORMS)
+async def test_an_unreachable_store_is_a_503_with_retry_after(form: str) -> None:
+    async with running_gateway("http://127.0.0.1:9") as gateway:
+        status, headers, body = await ask(gateway, form)
+    assert (status, headers["Retry-After"]) == (503, "5")
+    assert b"<Code>ServiceUnavailable</Code>" in body
+
+
+async def ask(gateway: GatewayUnderTest, form: str) -> tuple[int, Mapping[str, str], bytes]:
+    if form == "s3":
+        return await gateway.get(gateway.s3_url("/demo/a.bin"))
+    if form == "oss":
+        return await gateway.get(gateway.oss_url("demo", "a.bin"))
+    url, headers = gateway.cos_url("demo", "a.bin")
+    return await gateway.get(url, headers=headers)
+
+
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("fault", ["truncate", "stall"])
+async def test_a_broken_store_never_looks_like_a_whole_answer(store: FakeStore, form: str, fault: str) -> None:
+    store.objects["/demo/a.bin"] = DATA
+    upstream = {"endpoint": store.endpoint, "access_key": "up", "secret": "s", "idle_timeout_s": 0.4}
+    store.faults["/demo/a.bin"] = fault
+    async with running_gateway(store.endpoint, upstream={"default": upstream}) as impatient:
+        with pytest.raises(aiohttp.ClientPayloadError):
+            await ask(impatient, form)
+
+
+async def test_a_client_that_goes_closes_the_connection_to_the_store(
+    gateway: GatewayUnderTest, store: FakeStore
+) -> None:
+    store.objects["/demo/big"] = bytes(64 * 1024 * 1024)
+    response = await gateway.session.get(gateway.s3_url("/demo/big"))
+    await response.content.readexactly(1000)
+    response.close()
+    await asyncio.wait_for(store.aborted.wait(), 5)
+
+
+async def test_a_slow_reader_holds_the_store_back(gateway: GatewayUnderTest, store: FakeStore) -> None:
+    store.objects["/demo/big"] = bytes(64 * 1024 * 1024)
+    async with gateway.session.get(gateway.s3_url("/demo/big")) as response:
+        await asyncio.sleep(0.5)
+        assert store.sent < 24 * 1024 * 1024, "sockets on loopback hold some megabytes, no more"
+        assert len(await response.read()) == 64 * 1024 * 1024
+
+
+async def test_minios_answers_pass_for_s3_clients_and_are_translated_for_others() -> None:
+    async with fake_store("minio") as store, running_gateway(store.endpoint) as gateway:
+        store.objects["/demo/a.bin"] = DATA
+        _, headers, _ = await gateway.get(gateway.s3_url("/demo/a.bin"))
+        assert (headers["Server"], headers["x-minio-deployment-id"]) == ("MinIO", "d1")
+        status, _, body = await gateway.get(gateway.s3_url("/demo/none"))
+        assert (status, b"xmlns" in body) == (404, True)
+        status, _, body = await gateway.get(gateway.oss_url("demo", "none"))
+        assert (status, b"xmlns" in body, b"<Code>NoSuchKey</Code>" in body) == (404, False, True)
+
+
+@pytest.mark.parametrize(
+    ("path", "key_id", "status"),
+    [
+        ("/demo/public/x", READER_ID, 200),
+        ("/demo/private/x", READER_ID, 403),
+        ("/demo/", READER_ID, 403),
+        ("/demo/private/x", KEY_ID, 200),
+    ],
+)
+async def test_an_identity_gets_what_its_statements_allow(
+    gateway: GatewayUnderTest, store: FakeStore, path: str, key_id: str, status: int
+) -> None:
+    store.objects |= {"/demo/public/x": b"1", "/demo/private/x": b"2"}
+    assert (await gateway.get(gateway.s3_url(path, key_id=key_id)))[0] == status
+
+
+async def test_a_copy_needs_the_right_to_read_its_source(gateway: GatewayUnderTest, store: FakeStore) -> None:
+    url = gateway.s3_url("/demo/public/x", key_id=READER_ID, method="PUT")
+    status, _, _ = await gateway.request("PUT", url, headers={"x-amz-copy-source": "/demo/private/x"})
+    assert (status, store.seen) == (403, [])

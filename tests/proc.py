@@ -1,0 +1,40 @@
+"""What /proc says about processes: who lives, whose child it is, what it runs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+GONE = (FileNotFoundError, ProcessLookupError)
+
+
+def is_alive(pid: int) -> bool:
+    """Tell whether the process runs; a zombie does not."""
+    try:
+        return _fields(pid)[0] != "Z"
+    except GONE:
+        return False
+
+
+def children(pid: int) -> dict[int, str]:
+    """The living children of a process, with their command lines."""
+    found = {}
+    for folder in Path("/proc").glob("[0-9]*"):
+        try:
+            state, parent = _fields(int(folder.name))[:2]
+            if int(parent) == pid and state != "Z":
+                found[int(folder.name)] = (folder / "cmdline").read_bytes().replace(b"\0", b" ").decode()
+        except GONE:
+            continue
+    return found
+
+
+def family(pid: int) -> dict[int, str]:
+    """The living descendants of a process, with their command lines."""
+    found = children(pid)
+    for child in list(found):
+        found |= family(child)
+    return found
+
+
+def _fields(pid: int) -> list[str]:
+    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()

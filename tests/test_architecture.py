@@ -1,0 +1,138 @@
+"""Who may import whom, the sizes of files and functions, and what a gateway process must not load."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+PACKAGE = ROOT / "gateway"
+
+# What the pure core may never touch: it gets the clock, the files and the environment as arguments.
+IMPURE = frozenset(
+    {"asyncio", "time", "os", "pathlib", "logging", "socket", "subprocess", "random", "secrets", "numpy", "pyvips"}
+    | {"aiohttp", "yarl", "multidict", "aiobotocore", "botocore", "PIL", "threading", "select", "signal"}
+)
+CORE = ("gateway.errors", "gateway.request", "gateway.credentials", "gateway.report")
+AUTH = ("gateway.auth.",)
+HEADER = ("gateway.errors", "gateway.imaging.limits", "gateway.imaging.probe", "gateway.imaging.header_")
+PURE_IMAGING = (*HEADER, "gateway.imaging.facts", "gateway.imaging.exif", "gateway.imaging.reading")
+STORES = ("gateway.stores.upstream", "gateway.stores.keys")
+"""One row a module, or a folder ending in a dot (the longest match counts): which of our modules it may import."""
+MAY_IMPORT: dict[str, tuple[str, ...]] = {
+    "gateway.errors": (),
+    "gateway.request": ("gateway.errors",),
+    "gateway.credentials": ("gateway.errors", "gateway.request"),
+    "gateway.report": (),
+    "gateway.auth.": (*CORE, *AUTH),
+    "gateway.body.": ("gateway.errors", "gateway.auth.base", "gateway.body."),
+    "gateway.dialects.": (*CORE, "gateway.auth.base", "gateway.dialects."),
+    "gateway.imaging.": ("gateway.errors", "gateway.report", "gateway.imaging."),
+    "gateway.imaging.registry": (),
+    "gateway.imaging.limits": PURE_IMAGING,
+    "gateway.imaging.probe": PURE_IMAGING,
+    "gateway.imaging.worker": ("gateway.errors", "gateway.report", "gateway.processes", "gateway.imaging."),
+    "gateway.settings": ("gateway.credentials", "gateway.request", "gateway.imaging.limits"),
+    "gateway.processes": (),
+    "gateway.wire": ("gateway.errors", "gateway.request", "gateway.dialects.base"),
+    "gateway.telemetry": ("gateway.errors",),
+    "gateway.stores.keys": ("gateway.credentials", "gateway.errors", "gateway.settings"),
+    "gateway.stores.upstream": (*CORE, "gateway.auth.aws_v4", "gateway.dialects.base", "gateway.settings", *STORES),
+    "gateway.stores.listing": (*CORE, "gateway.dialects.base", "gateway.dialects.xml", *STORES),
+    "gateway.stores.embedded": ("gateway.auth.aws_v4", "gateway.credentials", "gateway.stores.embedded_"),
+    "gateway.stores.embedded_": ("gateway.processes", "gateway.stores.embedded_"),
+    "gateway.journeys.": (
+        *(*CORE, "gateway.auth.base", "gateway.body.", "gateway.dialects.", "gateway.journeys.", *STORES),
+        *("gateway.imaging.pool", "gateway.imaging.registry", "gateway.wire"),
+    ),
+    "gateway.handler": (
+        *(*CORE, "gateway.auth.", "gateway.dialects.", "gateway.journeys.", "gateway.stores.upstream"),
+        *("gateway.settings", "gateway.telemetry", "gateway.wire", "gateway.imaging.pool"),
+    ),
+    "gateway.app": (
+        *("gateway.credentials", "gateway.handler", "gateway.imaging.pool", "gateway.settings", "gateway.telemetry"),
+        *STORES,
+    ),
+    "gateway.supervisor": (
+        *("gateway.app", "gateway.credentials", "gateway.imaging.pool", "gateway.imaging.launch", "gateway.processes"),
+        "gateway.settings",
+    ),
+    "gateway.commands.": ("gateway.",),
+    "gateway.__main__": ("gateway.commands.", "gateway.processes", "gateway.settings"),
+}
+PURE = ("gateway.errors", "gateway.request", "gateway.credentials", "gateway.report", "gateway.auth.", "gateway.body.")
+PURE_TOO = (
+    *("gateway.dialects.", "gateway.imaging.registry", *PURE_IMAGING),
+    *("gateway.imaging.messages", "gateway.imaging.score", "gateway.imaging.curves"),
+)
+WITH_AIOHTTP = ("gateway.wire", "gateway.app", "gateway.telemetry", "gateway.handler", "gateway.stores.upstream")
+
+
+def modules() -> dict[str, Path]:
+    found = {}
+    for path in PACKAGE.rglob("*.py"):
+        name = ".".join(path.relative_to(ROOT).with_suffix("").parts)
+        found[name.removesuffix(".__init__")] = path
+    return found
+
+
+def imports(path: Path) -> set[str]:
+    names = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            whole = {f"{node.module}.{alias.name}" for alias in node.names}
+            names |= {name if name in modules() else node.module for name in whole}
+    return names
+
+
+def matches(name: str, rows: tuple[str, ...]) -> bool:
+    return any(name == row or (row.endswith((".", "_")) and name.startswith(row)) for row in rows)
+
+
+@pytest.mark.parametrize("name", sorted(name for name, path in modules().items() if path.stat().st_size))
+def test_a_module_imports_only_what_its_row_allows(name: str) -> None:
+    rows = [row for row in MAY_IMPORT if matches(name, (row,))]
+    assert rows, f"{name} has no row in MAY_IMPORT"
+    allowed = MAY_IMPORT[max(rows, key=len)]
+    ours = {module for module in imports(modules()[name]) if module.split(".")[0] == "gateway"}
+    assert {module for module in ours if not matches(module, (*allowed, name))} == set()
+
+
+@pytest.mark.parametrize("name", sorted(name for name in modules() if matches(name, (*PURE, *PURE_TOO))))
+def test_a_pure_module_touches_no_outside_world(name: str) -> None:
+    assert {module.split(".")[0] for module in imports(modules()[name])} & IMPURE == set()
+
+
+def test_aiohttp_appears_only_in_the_shell() -> None:
+    users = {name for name, path in modules().items() if "aiohttp" in {m.split(".")[0] for m in imports(path)}}
+    assert users <= set(WITH_AIOHTTP)
+
+
+@pytest.mark.parametrize("path", sorted([*PACKAGE.rglob("*.py"), *(ROOT / "tests").rglob("*.py")]), ids=str)
+def test_files_and_functions_stay_small(path: Path) -> None:
+    text = path.read_text()
+    assert text.count("\n") < 400
+    for node in ast.walk(ast.parse(text)):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            assert (node.end_lineno or 0) - node.lineno < 60, f"{node.name} is too long"
+
+
+def test_the_journey_fits_on_two_screens() -> None:
+    assert (PACKAGE / "handler.py").read_text().count("\n") <= 200
+
+
+@pytest.mark.parametrize("module", ["gateway.app", "gateway.supervisor", "gateway.commands.serve"])
+def test_a_gateway_process_loads_neither_numpy_nor_pyvips(module: str) -> None:
+    code = f"import sys, {module}; print(sorted({{'numpy', 'pyvips', 'PIL', 'cffi'}} & set(sys.modules)))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)
+    assert done.stdout.strip() == "[]"
+
+
+def test_every_init_file_is_empty() -> None:
+    assert [path for path in PACKAGE.rglob("__init__.py") if path.stat().st_size] == []

@@ -1,0 +1,143 @@
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from functools import partial
+from typing import TYPE_CHECKING
+
+import pytest
+
+from gateway.processes import StartError, fork, listen
+from gateway.settings import Server
+from gateway.supervisor import Child, run_with_scorers, signals_as_bytes, stop, supervise
+from tests.journeys.test_memory import endless_store, read_whole
+from tests.proc import is_alive
+from tests.served import Served, serving
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+
+def eventually(condition: Callable[[], bool], timeout_s: float = 15) -> None:
+    deadline = time.monotonic() + timeout_s
+    while not condition():
+        assert time.monotonic() < deadline, "it never happened"
+        time.sleep(0.02)
+
+
+def asleep() -> int:
+    time.sleep(60)
+    return 0
+
+
+def test_a_taken_port_is_one_clear_sentence() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        for count in (1, 2):
+            with pytest.raises(StartError, match=rf"^Cannot listen on 127\.0\.0\.1:{port}: Address already in use\.$"):
+                listen("127.0.0.1", port, count)
+
+
+def test_several_gateways_share_a_port() -> None:
+    sockets = listen("127.0.0.1", 0, 3)
+    assert len({each.getsockname() for each in sockets}) == 1
+    for each in sockets:
+        each.close()
+
+
+def test_a_child_runs_in_its_own_session_and_returns_its_status() -> None:
+    pid = fork(lambda: 7 if os.getsid(0) == os.getpid() else 1)
+    assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 7
+
+
+def test_a_child_that_raises_ends_with_status_1(capfd: pytest.CaptureFixture[str]) -> None:
+    def broken() -> int:
+        raise ValueError("out of order")
+
+    assert os.waitstatus_to_exitcode(os.waitpid(fork(broken), 0)[1]) == 1
+    assert "out of order" in capfd.readouterr().err
+
+
+def test_children_that_end_are_replaced_until_a_signal_comes() -> None:
+    starts: list[float] = []
+
+    def failing() -> int:
+        starts.append(time.monotonic())
+        return fork(lambda: 3)
+
+    def enough() -> str | None:
+        if len(starts) >= 3:
+            os.kill(os.getpid(), signal.SIGTERM)
+        return None
+
+    child = Child("failing", failing)
+    with signals_as_bytes() as wake:
+        assert supervise([child], wake, enough) == 0
+        stop([child], wake, 1)
+    assert starts[2] - starts[1] > starts[1] - starts[0], "the pause grows with each failure"
+
+
+def test_a_sentence_from_the_watch_ends_everything() -> None:
+    child = Child("steady", lambda: fork(asleep))
+    with signals_as_bytes() as wake:
+        assert supervise([child], wake, lambda: "The store has died." if child.pid else None) == 1
+        pid = child.pid
+        stop([child], wake, 2)
+    assert not is_alive(pid)
+
+
+def test_a_child_that_ignores_sigterm_is_killed_after_the_grace() -> None:
+    def deaf() -> int:
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        time.sleep(60)
+        return 0
+
+    child = Child("deaf", lambda: fork(deaf))
+    with signals_as_bytes() as wake:
+        child.ensure(time.monotonic())
+        time.sleep(0.2)
+        stop([child], wake, 0.3)
+    assert child.pid == 0
+
+
+def test_a_job_beside_the_scorers_gives_its_status() -> None:
+    assert run_with_scorers(Server(scorers=1), lambda address: 5 if os.path.exists(address) else 6) == 5  # noqa: PTH110 # a socket
+
+
+def test_a_killed_scorer_and_a_killed_gateway_are_replaced(tmp_path: Path) -> None:
+    with endless_store() as endpoint, serving(tmp_path, endpoint) as gateway:
+        for pids in (gateway.scorer_pids, gateway.gateway_pids):
+            (victim,) = pids()
+            os.kill(victim, signal.SIGKILL)
+            eventually(partial(replaced, pids, victim))
+        eventually(lambda: answers(gateway))
+
+
+def replaced(pids: Callable[[], set[int]], victim: int) -> bool:
+    return len(pids() - {victim}) == 1
+
+
+def answers(gateway: Served) -> bool:
+    try:
+        return read_whole(gateway, "/demo/0") == 0
+    except OSError:
+        return False
+
+
+def test_children_die_with_a_supervisor_that_is_killed(tmp_path: Path) -> None:
+    code = (
+        "import os, time\nfrom gateway.processes import fork\n"
+        "print(fork(lambda: time.sleep(60) or 0), flush=True)\ntime.sleep(60)\n"
+    )
+    parent = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, cwd=tmp_path)
+    assert parent.stdout is not None
+    with parent.stdout as output:
+        child = int(output.readline())
+        parent.kill()
+        parent.wait()
+        eventually(lambda: not is_alive(child))
