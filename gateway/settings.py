@@ -74,7 +74,7 @@ class DialectSettings:
 
     hosts: tuple[str, ...] = ()
     default_for_anonymous: bool = False
-    unsigned_process: Literal["accept", "refuse"] = "accept"  # COS only: ADR 3
+    unsigned_process: Literal["accept", "refuse"] = "accept"  # COS only: ADR 5
 
 
 @dataclass(frozen=True, slots=True)
