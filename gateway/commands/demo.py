@@ -6,6 +6,7 @@ import asyncio
 import ipaddress
 import os
 import secrets
+import shlex
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -103,14 +104,14 @@ A score as Tencent COS gives it:
   curl '{cos_url}'
 
 The bytes, through the AWS command line (pip install awscli):
-  {keys} aws --endpoint-url {endpoint} s3 cp s3://{BUCKET}/{key} -  >{Path(key).name}
+  {keys} aws --endpoint-url {endpoint} s3 cp {shlex.quote(f"s3://{BUCKET}/{key}")} - > {shlex.quote(Path(key).name)}
 
-A score through Aliyun's own SDK (pip install oss2), as Python:
-  import oss2
-  auth = oss2.Auth("{DEMO_ACCESS_KEY}", "{secret.reveal()}")
-  bucket = oss2.Bucket(auth, "{endpoint}", "{BUCKET}")
-  answer = bucket.get_object("{key}", process="image/score")
-  print(answer.read().decode())
+A score through Aliyun's own SDK (pip install oss2), for the Python prompt:
+import oss2
+auth = oss2.Auth("{DEMO_ACCESS_KEY}", "{secret.reveal()}")
+bucket = oss2.Bucket(auth, "{endpoint}", "{BUCKET}")
+answer = bucket.get_object({key!r}, process="image/score")
+print(answer.read().decode())
 """
 
 

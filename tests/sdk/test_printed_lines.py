@@ -6,7 +6,6 @@ import json
 import shutil
 import subprocess
 import sys
-import textwrap
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -48,7 +47,7 @@ def test_the_aws_line_fetches_the_bytes(demo: Demo, tmp_path: Path) -> None:
 
 def test_the_snippet_of_five_lines_prints_a_score(demo: Demo, tmp_path: Path) -> None:
     start = demo.lines.index("import oss2")
-    snippet = textwrap.dedent("  " + demo.lines[start:]).strip()
+    snippet = demo.lines[start:].strip()
     assert snippet.count("\n") == 4
     done = subprocess.run([sys.executable, "-c", snippet], capture_output=True, check=True, cwd=tmp_path)
     assert json.loads(done.stdout)["ImageScore"]["OverallQualityScore"] > 0.5
