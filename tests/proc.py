@@ -2,9 +2,27 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 GONE = (FileNotFoundError, ProcessLookupError)
+
+
+def eventually(condition: Callable[[], bool], timeout_s: float = 15) -> None:
+    """Wait for a condition that other processes bring about; fails when it does not come."""
+    deadline = time.monotonic() + timeout_s
+    while not condition():
+        assert time.monotonic() < deadline, "it never happened"
+        time.sleep(0.02)
+
+
+def open_descriptors(pid: int) -> int:
+    """The number of a process's open descriptors."""
+    return sum(1 for _ in Path(f"/proc/{pid}/fd").iterdir())
 
 
 def is_alive(pid: int) -> bool:

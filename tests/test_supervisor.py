@@ -15,19 +15,12 @@ from gateway.processes import StartError, fork, listen
 from gateway.settings import Server
 from gateway.supervisor import Child, run_with_scorers, signals_as_bytes, stop, supervise
 from tests.journeys.test_memory import endless_store, read_whole
-from tests.proc import is_alive
+from tests.proc import eventually, is_alive
 from tests.served import Served, serving
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
-
-
-def eventually(condition: Callable[[], bool], timeout_s: float = 15) -> None:
-    deadline = time.monotonic() + timeout_s
-    while not condition():
-        assert time.monotonic() < deadline, "it never happened"
-        time.sleep(0.02)
 
 
 def asleep() -> int:

@@ -13,8 +13,7 @@ from PIL import Image
 from gateway.commands.presign import DEMO_ACCESS_KEY, DEMO_SECRET
 from tests.commands.test_config import gateway
 from tests.conftest import Demo, free_port, start_demo, stop_demo
-from tests.proc import family, is_alive
-from tests.test_supervisor import eventually
+from tests.proc import eventually, family, is_alive
 
 if TYPE_CHECKING:
     from pathlib import Path
