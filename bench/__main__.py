@@ -8,13 +8,13 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from bench import passthrough, scoring
+from bench import passthrough, scoring, verification
 from bench.tools import Row, need_programs
 
 
 def main() -> None:
     need_programs({"nginx": "nginx-light", "wrk": "wrk"})
-    rows = [*passthrough.rows(), *scoring.rows()]
+    rows = [*verification.rows(), *passthrough.rows(), *scoring.rows()]
     print_table(rows)
     results = Path(__file__).with_name("results.json")
     results.write_text(json.dumps([row.as_json() for row in rows], indent=2) + "\n")

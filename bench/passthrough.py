@@ -169,6 +169,7 @@ def start_gateway(stack: ExitStack, folder: Path, access: StoreAccess, listen: i
     secret = access.secret.reveal()
     settings.write_text(GATEWAY.format(listen=listen, admin=admin, access=access, secret=secret, folder=folder))
     (folder / "keys.toml").write_text(KEYS)
+    (folder / "keys.toml").chmod(0o600)
     command = [sys.executable, "-m", "gateway", "serve", "--config", str(settings)]
     stack.enter_context(running(command, dict(os.environ), f"http://127.0.0.1:{admin}/readyz"))
 

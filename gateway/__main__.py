@@ -7,9 +7,13 @@ import logging
 import os
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from gateway.processes import StartError
 from gateway.settings import SettingsError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 
 def main() -> None:
@@ -17,7 +21,7 @@ def main() -> None:
     logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(asctime)s %(name)s %(message)s")
     arguments = _parser().parse_args()
     try:
-        status = _run(arguments)
+        status = arguments.run(arguments)
     except (SettingsError, StartError) as error:
         print(error, file=sys.stderr)  # noqa: T201 # the command line speaks to people
         status = 1
@@ -26,33 +30,55 @@ def main() -> None:
     sys.exit(status)
 
 
-def _run(arguments: argparse.Namespace) -> int:
-    # Each command imports what it needs: `presign` should not pay for an HTTP server.
-    match arguments.command:
-        case "serve":
-            from gateway.commands.serve import serve  # noqa: PLC0415
+# Each command imports what it needs: `presign` should not pay for an HTTP server.
 
-            return serve(arguments.config)
-        case "demo":
-            from gateway.commands.demo import demo  # noqa: PLC0415
 
-            return demo(arguments.images, generate_secret=arguments.generate_secret)
-        case "score":
-            from gateway.commands.score import score  # noqa: PLC0415
+def _serve(arguments: argparse.Namespace) -> int:
+    from gateway.commands.serve import serve  # noqa: PLC0415
 
-            return score(arguments.paths, config=arguments.config, as_json=arguments.json)
-        case "presign":
-            from gateway.commands.presign import presign  # noqa: PLC0415
+    return serve(arguments.config)
 
-            return presign(arguments)
-        case "check-config":
-            from gateway.commands.config import check_config  # noqa: PLC0415
 
-            return check_config(arguments.config)
-        case _:
-            from gateway.commands.config import show_config  # noqa: PLC0415
+def _demo(arguments: argparse.Namespace) -> int:
+    from gateway.commands.demo import demo  # noqa: PLC0415
 
-            return show_config(arguments.config)
+    return demo(arguments.images, generate_secret=arguments.generate_secret)
+
+
+def _score(arguments: argparse.Namespace) -> int:
+    from gateway.commands.score import score  # noqa: PLC0415
+
+    return score(arguments.paths, config=arguments.config, as_json=arguments.json)
+
+
+def _presign(arguments: argparse.Namespace) -> int:
+    from gateway.commands.presign import presign  # noqa: PLC0415
+
+    return presign(arguments)
+
+
+def _explain(arguments: argparse.Namespace) -> int:
+    from gateway.commands.explain import explain_input  # noqa: PLC0415
+
+    return explain_input(arguments.config)
+
+
+def _keys(arguments: argparse.Namespace) -> int:
+    from gateway.commands.keys import keys  # noqa: PLC0415
+
+    return keys(arguments.action, arguments.config)
+
+
+def _check_config(arguments: argparse.Namespace) -> int:
+    from gateway.commands.config import check_config  # noqa: PLC0415
+
+    return check_config(arguments.config)
+
+
+def _show_config(arguments: argparse.Namespace) -> int:
+    from gateway.commands.config import show_config  # noqa: PLC0415
+
+    return show_config(arguments.config)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -61,14 +87,22 @@ def _parser() -> argparse.ArgumentParser:
     with_config = argparse.ArgumentParser(add_help=False)
     given = os.environ.get("GATEWAY_CONFIG")
     with_config.add_argument("--config", type=Path, default=Path(given) if given else None, help="TOML file")
-    commands.add_parser("serve", parents=[with_config], help="the gateway in front of the configured store")
-    demo = commands.add_parser("demo", help="the gateway in front of an embedded store, with sample pictures")
+
+    def command(
+        name: str, run: Callable[[argparse.Namespace], int], text: str, *, configured: bool = True
+    ) -> argparse.ArgumentParser:
+        added = commands.add_parser(name, parents=[with_config] if configured else [], help=text)
+        added.set_defaults(run=run)
+        return added
+
+    command("serve", _serve, "the gateway in front of the configured store")
+    demo = command("demo", _demo, "the gateway in front of an embedded store, with sample pictures", configured=False)
     demo.add_argument("--images", type=Path, metavar="DIR", help="load these pictures instead of drawn samples")
     demo.add_argument("--generate-secret", action="store_true", help="a random secret, needed off the loopback")
-    score = commands.add_parser("score", parents=[with_config], help="score files, folders or s3://bucket/prefix")
+    score = command("score", _score, "score files, folders or s3://bucket/prefix")
     score.add_argument("--json", action="store_true", help="one JSON object a line")
     score.add_argument("paths", nargs="+", metavar="PATH")
-    presign = commands.add_parser("presign", parents=[with_config], help="a signed URL")
+    presign = command("presign", _presign, "a signed URL")
     presign.add_argument("--dialect", choices=("s3", "oss", "cos"), default="s3")
     presign.add_argument("--process", choices=("score",), help="ask for a score instead of the bytes")
     presign.add_argument("--expires", type=int, default=3600, metavar="S", help="seconds (default 3600)")
@@ -76,8 +110,15 @@ def _parser() -> argparse.ArgumentParser:
     presign.add_argument("--access-key", metavar="ID", help="default: the demo's; the secret is in GATEWAY_SECRET")
     presign.add_argument("bucket")
     presign.add_argument("key")
-    commands.add_parser("check-config", parents=[with_config], help="name every mistake in the settings")
-    commands.add_parser("show-config", parents=[with_config], help="print the settings in force, secrets hidden")
+    command("explain", _explain, "why the signature of a request on standard input is refused")
+    keys = command("keys", _keys, "seal the secrets of the key file, seal them anew, list the keys")
+    keys.add_argument(
+        "action",
+        choices=("encrypt", "rotate", "list", "new-master-key"),
+        help="encrypt, rotate, list or new-master-key",
+    )
+    command("check-config", _check_config, "name every mistake in the settings")
+    command("show-config", _show_config, "print the settings in force, secrets hidden")
     return parser
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import signal
 from contextlib import AsyncExitStack
 from datetime import UTC, datetime
@@ -10,9 +11,12 @@ from typing import TYPE_CHECKING
 
 from aiohttp import web
 
+from gateway.credentials import KeyFileError
 from gateway.handler import Gateway
 from gateway.imaging.pool import ScorerClient
-from gateway.settings import default_dialect, host_map
+from gateway.listener import PublicServer
+from gateway.quotas import Quotas
+from gateway.settings import default_dialect, host_map, public_face, trusted_networks
 from gateway.stores.keys import key_source
 from gateway.stores.upstream import Upstream
 from gateway.telemetry import Telemetry, admin_handler
@@ -21,13 +25,10 @@ if TYPE_CHECKING:
     import socket
     from collections.abc import Callable
 
-    from gateway.credentials import Keyring
+    from gateway.key_file import LiveKeys
     from gateway.settings import Settings
 
-# Long presigned URLs and session tokens exceed aiohttp's 8190 bytes.
-_MAX_LINE_BYTES = 65_536
-_MAX_HEADERS = 256
-_KEEPALIVE_S = 75.0
+_log = logging.getLogger("gateway")
 
 
 def utc_now() -> datetime:
@@ -37,7 +38,7 @@ def utc_now() -> datetime:
 
 async def serve(
     settings: Settings,
-    keyring: Keyring,
+    keys: LiveKeys,
     public: socket.socket,
     admin: socket.socket,
     scorer_address: str,
@@ -49,15 +50,21 @@ async def serve(
     loop.add_signal_handler(signal.SIGTERM, stop.set)
     async with AsyncExitStack() as stack:
         telemetry = Telemetry()
-        gateway = await compose(settings, keyring, scorer_address, telemetry, stack)
+        gateway = await compose(settings, keys, scorer_address, telemetry, stack)
         server = public_server(gateway)
         admin_server = web.Server(admin_handler(telemetry), access_log=None)
         listener = await loop.create_server(server, sock=public, backlog=1024)
         admin_listener = await loop.create_server(admin_server, sock=admin)
+        silence = asyncio.create_task(server.close_silent(settings.server.silence_s))
+        stack.callback(silence.cancel)
+        if keys.reloadable:
+            following = asyncio.create_task(_follow(keys))
+            stack.callback(following.cancel)
         telemetry.ready = True
         on_ready()
         await stop.wait()
         telemetry.ready = False
+        await asyncio.sleep(settings.server.drain_pause_s)  # load balancers look away before the port closes
         listener.close()
         server.pre_shutdown()  # idle connections close now, busy ones after their answer
         await server.shutdown(settings.server.drain_s)
@@ -66,8 +73,23 @@ async def serve(
         await admin_server.shutdown(1)
 
 
+async def _follow(keys: LiveKeys) -> None:
+    """Read the keys again at each SIGHUP, in a thread: a long file holds up no request."""
+    hung_up = asyncio.Event()
+    asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, hung_up.set)
+    if keys.differs(keys.look()):
+        hung_up.set()  # the supervisor's signal may have come before there was a handler
+    while True:
+        await hung_up.wait()
+        hung_up.clear()
+        try:
+            await asyncio.to_thread(keys.reload)
+        except KeyFileError as error:  # the supervisor could read it a moment ago, and will say so when it is mended
+            _log.warning("this gateway process keeps its old keys: %s", error)
+
+
 async def compose(
-    settings: Settings, keyring: Keyring, scorer_address: str, telemetry: Telemetry, stack: AsyncExitStack
+    settings: Settings, keys: LiveKeys, scorer_address: str, telemetry: Telemetry, stack: AsyncExitStack
 ) -> Gateway:
     """Build the gateway; its connections are closed when the stack is."""
     upstreams = {}
@@ -77,24 +99,18 @@ async def compose(
     return Gateway(
         settings=settings,
         hosts=host_map(settings),
+        face=public_face(settings),
+        trusted=trusted_networks(settings),
         default_dialect=default_dialect(settings),
-        keyring=keyring,
+        keys=keys,
         upstreams=upstreams,
         scorer=ScorerClient(scorer_address, settings.limits),
         telemetry=telemetry,
+        quotas=Quotas(settings.quotas),
         clock=utc_now,
     )
 
 
-def public_server(gateway: Gateway) -> web.Server:
-    """Wrap the gateway in aiohttp's low-level server: no router, no decompression, cancelled when the client goes."""
-    return web.Server(
-        gateway.handle,
-        handler_cancellation=True,
-        access_log=None,
-        auto_decompress=False,
-        keepalive_timeout=_KEEPALIVE_S,
-        max_line_size=_MAX_LINE_BYTES,
-        max_field_size=_MAX_LINE_BYTES,
-        max_headers=_MAX_HEADERS,
-    )
+def public_server(gateway: Gateway) -> PublicServer:
+    """Put the gateway behind its listener."""
+    return PublicServer(gateway.handle, gateway.refuse_unreadable)

@@ -27,7 +27,8 @@ class ApiError(Exception):
     """A refusal that the client sees.
 
     `detail` is for the log only. `message` replaces the kind's own sentence and may name limits and figures; it
-    is shown to the client, so it never holds a secret. `fields` are extra elements of an XML error body.
+    is shown to the client, so it never holds a secret. `fields` are extra elements of an XML error body, `headers`
+    extra headers of the answer.
     """
 
     def __init__(
@@ -37,12 +38,14 @@ class ApiError(Exception):
         *,
         message: str = "",
         fields: tuple[tuple[str, str], ...] = (),
+        headers: tuple[tuple[str, str], ...] = (),
     ) -> None:
         super().__init__(f"{kind.code}: {detail or message or kind.message}")
         self.kind = kind
         self.detail = detail
         self.message = message or kind.message
         self.fields = fields
+        self.headers = headers
 
 
 # Who asks
@@ -93,6 +96,7 @@ MULTIPLE_CLAIMS = ErrorKind(400, "InvalidArgument", "Only one auth mechanism is 
 INVALID_ARGUMENT = ErrorKind(400, "InvalidArgument", "Invalid Argument.")
 INVALID_REQUEST = ErrorKind(400, "InvalidRequest", "Invalid Request.")
 INVALID_URI = ErrorKind(400, "InvalidURI", "Could not parse the specified URI.")
+INVALID_BUCKET_NAME = ErrorKind(400, "InvalidBucketName", "The specified bucket is not valid.")
 CONFLICTING_PROCESS = ErrorKind(400, "InvalidArgument", "x-oss-process and ci-process may not be used in one request.")
 NO_ACTION = ErrorKind(400, "InvalidArgument", "The process names no action.", ec="0040-00000212")
 UNKNOWN_ACTION = ErrorKind(400, "InvalidArgument", "The process names an unknown action.", ec="0040-00000213")
@@ -107,7 +111,32 @@ CONTENT_SHA256_MISMATCH = ErrorKind(
     "XAmzContentSHA256Mismatch",
     "The provided 'x-amz-content-sha256' header does not match what was computed.",
 )
+INVALID_DIGEST = ErrorKind(400, "InvalidDigest", "The Content-MD5 you specified is not valid.")
+MALFORMED_TRAILER = ErrorKind(
+    400,
+    "MalformedTrailerError",
+    "The request contained trailing data that was not well-formed or did not conform to our published schema.",
+)
 BAD_DIGEST = ErrorKind(400, "BadDigest", "The Content-MD5 or checksum you specified did not match the body.")
+MALFORMED_POST_REQUEST = ErrorKind(
+    400, "MalformedPOSTRequest", "The body of your POST request is not well-formed multipart/form-data."
+)
+MAX_POST_PRE_DATA_LENGTH_EXCEEDED = ErrorKind(
+    400,
+    "MaxPostPreDataLengthExceededError",
+    "Your POST request fields preceding the upload file were too large.",
+)
+INVALID_POLICY_DOCUMENT = ErrorKind(
+    400,
+    "InvalidPolicyDocument",
+    "The content of the form does not meet the conditions specified in the policy document.",
+)
+ENTITY_TOO_LARGE = ErrorKind(400, "EntityTooLarge", "Your proposed upload exceeds the maximum allowed size.")
+ENTITY_TOO_SMALL = ErrorKind(
+    400, "EntityTooSmall", "Your proposed upload is smaller than the minimum allowed object size."
+)
+REQUEST_TIMEOUT = ErrorKind(400, "RequestTimeout", "The request body was not sent within the timeout period.")
+SLOW_DOWN = ErrorKind(503, "SlowDown", "Please reduce your request rate.", oss="QpsLimitExceeded", retry_after_s=1)
 INCOMPLETE_BODY = ErrorKind(
     400,
     "IncompleteBody",
@@ -162,18 +191,24 @@ _STORE_KINDS = {
         PRECONDITION_FAILED,
     )
 }
+# Headers that belong to an error's meaning: the true size beside a 416, when to come back after a 503.
+_EXPLAINING = frozenset({"allow", "content-range", "retry-after"})
 _BARE_STATUS = {403: ACCESS_DENIED, 404: NO_SUCH_KEY, 412: PRECONDITION_FAILED, 501: NOT_IMPLEMENTED}
 
 
-def from_store(status: int, code: str, message: str) -> ApiError:
-    """Turn the store's own error into ours, keeping its status, code and message.
+def from_store(status: int, code: str, message: str, headers: tuple[tuple[str, str], ...] = ()) -> ApiError:
+    """Turn the store's own error into ours, keeping its status, code and message, and the headers that explain it.
 
     `code` may be empty (a HEAD has no body): the status then decides. A store's 5xx keeps its code too, so that
-    a client's retry rules still apply.
+    a client's retry rules still apply. `headers` are all the store's, in any spelling.
     """
+    if status < 400:  # a redirect, say, to where this client has no business
+        return ApiError(UPSTREAM_BROKEN, f"store answered {status}")
+    told = tuple((name, value) for name, value in headers if name.lower() in _EXPLAINING)
     if not code:
         kind = _BARE_STATUS.get(status) or ErrorKind(status, "InternalError" if status >= 500 else "BadRequest", "")
-        return ApiError(kind, f"store answered {status}", message=message or f"The store answered {status}.")
+        message = message or f"The store answered {status}."
+        return ApiError(kind, f"store answered {status}", message=message, headers=told)
     known = _STORE_KINDS.get(code)
     kind = known if known and known.status == status else ErrorKind(status, code, message)
-    return ApiError(kind, f"store answered {status} {code}", message=message)
+    return ApiError(kind, f"store answered {status} {code}", message=message, headers=told)

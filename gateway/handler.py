@@ -4,39 +4,41 @@ from __future__ import annotations
 
 import secrets
 from dataclasses import dataclass, replace
-from time import perf_counter
+from functools import partial
+from time import monotonic, perf_counter
 from typing import TYPE_CHECKING, assert_never
 
 from gateway.auth import identify
-from gateway.credentials import ANONYMOUS, Identity, Keyring
-from gateway.dialects import registry
-from gateway.dialects.base import Analyse, AnswerContext, Dialect, Forward, Intent, StoreRequest
-from gateway.errors import ACCESS_DENIED, INTERNAL_ERROR, ApiError
+from gateway.auth.candidates import PublicFace, candidates, difference
+from gateway.auth.explain import Surroundings, explain
+from gateway.authorise import authorise, needed
+from gateway.credentials import ANONYMOUS, Identity
+from gateway.dialects import registry, rights
+from gateway.dialects.base import Analyse, AnswerContext, Dialect, Forward, StoreRequest
+from gateway.errors import INTERNAL_ERROR, SIGNATURE_DOES_NOT_MATCH, ApiError
+from gateway.journeys import post_form
 from gateway.journeys.analyse import analyse
 from gateway.journeys.forward import forward
-from gateway.request import (
-    HostMap,
-    ObjectRef,
-    RequestHead,
-    Target,
-    copy_source,
-    locate,
-    query_without,
-    rename_copy_source,
-)
+from gateway.proxies import believed, parse_address
+from gateway.request import HostMap, RequestHead, Target, locate, query_without, rename_copy_source
 from gateway.settings import BucketRoute, Settings, route
 from gateway.stores.upstream import StoreBucket
 from gateway.telemetry import RequestRecord, Telemetry
 from gateway.wire import ClientGoneError, Exchange, read_head
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
     from datetime import datetime
 
     from aiohttp import web
 
     from gateway.auth.identify import Verified
+    from gateway.dialects.base import Rendered
     from gateway.imaging.pool import ScorerClient
+    from gateway.journeys.post_form import PostForm, ProvenForm
+    from gateway.key_file import LiveKeys
+    from gateway.proxies import Network
+    from gateway.quotas import Quotas
     from gateway.stores.upstream import Upstream
 
 
@@ -46,17 +48,20 @@ class Gateway:
 
     settings: Settings
     hosts: HostMap
+    face: PublicFace
+    trusted: Sequence[Network]
     default_dialect: str
-    keyring: Keyring
+    keys: LiveKeys
     upstreams: Mapping[str, Upstream]
     scorer: ScorerClient
     telemetry: Telemetry
+    quotas: Quotas
     clock: Callable[[], datetime]
 
     async def handle(self, request: web.BaseRequest) -> web.StreamResponse:
         """Answer one request; whatever happens, the client gets a whole answer or a cut connection."""
         started = perf_counter()
-        exchange = Exchange(request)
+        exchange = Exchange(request, self.settings.server.spool_bytes)
         record = RequestRecord(secrets.token_hex(12).upper(), method=request.method)
         try:
             await self._answer(request, exchange, record)
@@ -68,18 +73,35 @@ class Gateway:
             self.telemetry.ended(record)
         return exchange.finished()
 
+    def refuse_unreadable(self, error: ApiError) -> Rendered:
+        """Render the refusal of something that was no HTTP request."""
+        record = RequestRecord(secrets.token_hex(12).upper(), status=error.kind.status)
+        record.refused(error)
+        self.telemetry.ended(record)
+        return registry.by_name(self.default_dialect).render_error(error, self._context(record, "", "", "/"))
+
     async def _answer(self, request: web.BaseRequest, exchange: Exchange, record: RequestRecord) -> None:
         dialect: Dialect = registry.by_name(self.default_dialect)
-        context = self._context(record, request.method, request.host, request.path)
+        context = self._context(
+            record, request.method, request.headers.get("Host", ""), request.raw_path.partition("?")[0]
+        )
+        head: RequestHead | None = None
+        form: PostForm | None = None
         try:
-            head = read_head(request)
+            head = believed(read_head(request), self.trusted)
             schemes = tuple(scheme.NAME for scheme in identify.recognised(head))
             dialect = registry.select(head, schemes, self.hosts, self.default_dialect)
             context = self._context(record, head.method, head.authority, head.raw_path)
             record.dialect, record.scheme = dialect.NAME, "+".join(schemes)
-            await self._journey(head, dialect, exchange, record, context)
+            form = await post_form.begin(exchange, head, locate(head, self.hosts))
+            if form is not None:  # its claim is among its fields, so they say what it speaks
+                dialect = registry.select(head, form.schemes, self.hosts, self.default_dialect)
+                record.dialect, record.scheme = dialect.NAME, "+".join(form.schemes)
+            await self._journey(head, form, dialect, exchange, record, context)
         except ApiError as error:
             record.refused(error)
+            if head and not form and error.kind is SIGNATURE_DOES_NOT_MATCH and self.settings.server.explain_refusals:
+                error = self._explained(error, head)
             await self._refuse(error, dialect, exchange, context)
         except (ClientGoneError, GeneratorExit):
             raise
@@ -88,68 +110,81 @@ class Gateway:
             await self._refuse(ApiError(INTERNAL_ERROR), dialect, exchange, context)
 
     async def _journey(
-        self, head: RequestHead, dialect: Dialect, exchange: Exchange, record: RequestRecord, context: AnswerContext
+        self,
+        head: RequestHead,
+        form: PostForm | None,
+        dialect: Dialect,
+        exchange: Exchange,
+        record: RequestRecord,
+        context: AnswerContext,
     ) -> None:
         # Where: exactly one bucket and key, before anybody is believed.
         target = locate(head, self.hosts)
-        bucket = route(self.settings, target.ref.bucket)
-        record.bucket, record.key = bucket.name, target.ref.key
+        record.bucket, record.key = target.ref.bucket, target.ref.key
         # Who: a verified identity, or the anonymous one. What proved it is used up, and gone from the head.
-        verified, head = self._identify(head, target, record)
-        # What: the dialect says what is asked for.
+        proven: ProvenForm | None = None
+        if form is None:
+            verified, head = self._identify(head, target, record)
+        else:  # from here on a form is the PUT that it stands for
+            max_life_s = self.settings.keys.max_url_life_s
+            proven = post_form.prove(form, head, target, dialect, self.keys.current, self.clock(), max_life_s)
+            verified, head, target = proven.verified, proven.head, proven.target
+            record.identity, record.key = verified.identity.name, target.ref.key
+        identity, address, key = verified.identity, parse_address(head.peer), target.ref.key
+        self.quotas.admit(identity.name if identity is not ANONYMOUS else head.peer, monotonic())
+        # What: the dialect says what is asked for, and the settings where that lies.
         intent = dialect.interpret(head, target)
-        # Allowed?
-        self._authorise(verified.identity, intent, bucket, target, record)
+        bucket = route(self.settings, target.ref.bucket)
+        # Allowed? A batch delete names its keys in its body: what is returned will judge them.
+        record.action = needed(intent)[-1 if isinstance(intent, Analyse) else 0]
+        may_delete = authorise(identity, address, intent, bucket, key, partial(route, self.settings))
         # Do it.
-        context = replace(context, public=bucket.open_to_everybody(target.ref.key))
-        store = StoreBucket(self.upstreams[bucket.upstream], bucket.store_name)
+        context = replace(context, public=bucket.open_to_everybody(key))
+        store = self._store_for(identity, bucket)
         match intent:
+            case Forward() if proven is not None:
+                await post_form.upload(exchange, proven, intent.store, store, dialect, context)
             case Forward():
                 intent = replace(intent, store=self._with_store_names(intent.store))
-                await forward(exchange, intent, verified.payload, store, dialect, context)
+                await forward(exchange, intent, verified.payload, store, dialect, context, may_delete)
             case Analyse():
                 analyst = registry.analysing(dialect)
-                rendered = await analyse(head, intent, target.ref.key, store, self.scorer, analyst, context)
+                with self.quotas.scoring(identity.name):
+                    rendered = await analyse(head, intent, key, store, self.scorer, analyst, context)
                 await exchange.send(rendered)
             case _:
                 assert_never(intent)
 
     def _identify(self, head: RequestHead, target: Target, record: RequestRecord) -> tuple[Verified, RequestHead]:
         found = identify.find_claim(head)
-        verified = identify.identify(head, found, target, self.keyring, self.clock())
+        heads = candidates(head, found[1], target, self.face, partial(locate, hosts=self.hosts)) if found else ()
+        verified = identify.identify(heads, found, target, self.keys.current, self.clock())
         record.identity = verified.identity.name
-        if found is None:
+        if found is None or verified.signed_as is None:
             return verified, head
+        record.signed_as = difference(head, verified.signed_as)
         scheme, claim = found
+        identify.check_life(claim, self.clock(), self.settings.keys.max_url_life_s)
         names = registry.process_parameters(head)
         setting = self.settings.dialects.cos.unsigned_process
         if identify.check_process_coverage(claim, target, names, cos_unsigned=setting):
             self.telemetry.uncovered(record)
+        rights.refuse_uncovered(claim.covers, (parameter.name for parameter in head.parameters))
         used_up = scheme.CLAIM_PARAMETERS if claim.in_query else frozenset()
         return verified, replace(head, raw_query=query_without(head.parameters, used_up))
 
-    def _authorise(
-        self, identity: Identity, intent: Intent, bucket: BucketRoute, target: Target, record: RequestRecord
-    ) -> None:
-        ref = ObjectRef(bucket.name, target.ref.key)
-        actions = intent.actions if isinstance(intent, Analyse) else (intent.action, *intent.also)
-        record.action = actions[-1] if isinstance(intent, Analyse) else actions[0]
-        if isinstance(intent, Analyse) and not bucket.settings.scoring:
-            raise ApiError(ACCESS_DENIED, "scoring is off", message="Scoring is switched off for this bucket.")
-        if identity is ANONYMOUS:
-            if actions != ("s3:GetObject",) or not bucket.open_to_everybody(ref.key):
-                raise ApiError(ACCESS_DENIED, "anonymous")
-            return
-        wanted = [(action, ref) for action in actions]
-        if isinstance(intent, Forward) and (source := copy_source(intent.store.headers)) is not None:
-            wanted.append(("s3:GetObject", ObjectRef(route(self.settings, source.bucket).name, source.key)))
-        for action, what in wanted:
-            if not identity.allows(action, what):
-                raise ApiError(ACCESS_DENIED, f"{identity.name} may not {action} on {what.bucket}/{what.key}")
+    def _store_for(self, identity: Identity, bucket: BucketRoute) -> StoreBucket:
+        """Choose whose key signs: the identity's own one, else the bucket's; nobody's where the store is to judge."""
+        unsigned = identity is ANONYMOUS and bucket.settings.anonymous == "store"
+        return StoreBucket(self.upstreams[identity.upstream or bucket.upstream], bucket.store_name, signed=not unsigned)
 
     def _with_store_names(self, request: StoreRequest) -> StoreRequest:
         headers = rename_copy_source(request.headers, lambda name: route(self.settings, name).store_name)
         return replace(request, headers=headers)
+
+    def _explained(self, error: ApiError, head: RequestHead) -> ApiError:
+        around = Surroundings(self.keys.current, self.hosts, self.face, self.clock())
+        return ApiError(error.kind, error.detail, fields=(*error.fields, *explain(head, around)))
 
     async def _refuse(self, error: ApiError, dialect: Dialect, exchange: Exchange, context: AnswerContext) -> None:
         if exchange.begun:

@@ -7,7 +7,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Literal
 from urllib.parse import quote_from_bytes, unquote_to_bytes
 
-from gateway.errors import INVALID_REQUEST, ApiError
+from gateway.errors import INVALID_ARGUMENT, INVALID_REQUEST, ApiError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -149,13 +149,30 @@ class Target:
     addressed: Literal["path", "host", "bound"]
 
 
-def copy_source(headers: Headers) -> ObjectRef | None:
-    """Return the object that an x-amz-copy-source header (`[/]bucket/key[?versionId=..]`) reads, if any."""
-    value = next((value for name, value in headers if name == "x-amz-copy-source"), None)
-    if value is None:
+@dataclass(frozen=True, slots=True)
+class CopySource:
+    """The object that a copy reads, in one version of it (None: the current one)."""
+
+    ref: ObjectRef
+    version_id: str | None
+
+
+def copy_source(headers: Headers) -> CopySource | None:
+    """Return what an x-amz-copy-source header (`[/]bucket/key[?versionId=..]`) reads; None without one.
+
+    Raises INVALID_ARGUMENT for several of them, or for one that names no bucket or no key: what a store would make
+    of those is not what was looked at here.
+    """
+    values = [value for name, value in headers if name == "x-amz-copy-source"]
+    if not values:
         return None
-    bucket, _, key = value.partition("?")[0].removeprefix("/").partition("/")
-    return ObjectRef(percent_decode(bucket), percent_decode(key))
+    path, _, query = values[0].partition("?")
+    raw_bucket, _, raw_key = path.removeprefix("/").partition("/")
+    bucket, key = percent_decode(raw_bucket), percent_decode(raw_key)
+    if len(values) > 1 or not bucket or not key or "/" in bucket:
+        raise ApiError(INVALID_ARGUMENT, "copy source", message="Copy Source must mention the source bucket and key.")
+    version = next((item.value for item in parse_query(query) if item.name == "versionId"), None)
+    return CopySource(ObjectRef(bucket, key), version)
 
 
 def rename_copy_source(headers: Headers, name_at_store: Callable[[str], str]) -> Headers:

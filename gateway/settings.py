@@ -6,15 +6,21 @@ import tomllib
 import types
 from collections.abc import Mapping  # noqa: TC003 # get_type_hints reads the fields' types when settings are loaded
 from dataclasses import MISSING, dataclass, field, fields, is_dataclass
+from ipaddress import ip_network
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Union, get_args, get_origin, get_type_hints
 
+from gateway.auth.candidates import PublicFace
 from gateway.credentials import Secret
+from gateway.errors import NO_SUCH_BUCKET, ApiError
 from gateway.imaging.limits import Limits
+from gateway.quotas import QuotaSettings
 from gateway.request import HostMap
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from gateway.proxies import Network
 
 
 class SettingsError(ValueError):
@@ -27,10 +33,18 @@ class Server:
 
     listen: str = "127.0.0.1:9000"
     admin_listen: str = "127.0.0.1:9001"
+    public_hosts: tuple[str, ...] = ()  # host[:port]s that clients sign for and a proxy replaces
+    path_prefix: str = ""  # what a proxy takes off the path that clients sign, e.g. "/s3"
+    accept_encodings: tuple[str, ...] = ()  # values that clients sign and a CDN rewrites, e.g. "identity", "gzip"
+    trusted_proxies: tuple[str, ...] = ()  # networks whose X-Forwarded-For, -Host and -Proto are believed
     workers: int = 1  # gateway processes
     scorers: int = 0  # scorer processes; 0 = one a core
     scorer_queue: int = 32  # pictures that may wait for a scorer, all gateway processes together
     scorer_max_jobs: int = 1000  # a scorer is replaced after so many pictures
+    explain_refusals: bool = False  # a 403 for a wrong signature says how it was read and what would have matched
+    spool_bytes: int = 64 * 1024 * 1024  # how much of a body without a Content-Length is kept aside; more is a 411
+    silence_s: float = 90.0  # a connection on which no request gets anywhere for so long is closed
+    drain_pause_s: float = 0.0  # after SIGTERM: /readyz says no for so long before the port closes
     drain_s: float = 20.0  # how long running requests may go on after SIGTERM
 
 
@@ -50,9 +64,11 @@ class UpstreamSettings:
 
 @dataclass(frozen=True, slots=True)
 class Keys:
-    """Where the clients' keys are."""
+    """Where the clients' keys are, and what opens their secrets."""
 
-    file: str = ""
+    max_url_life_s: float = 0.0  # a signed URL that is valid for longer is refused; 0: as long as its scheme allows
+    file: str = ""  # relative to the settings file that names it
+    master_key: Secret = field(default_factory=lambda: Secret(""))  # opens sealed secrets; several: the newest first
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +79,7 @@ class BucketSettings:
     store_name: str = ""  # empty: the same name
     aliases: tuple[str, ...] = ()
     hosts: tuple[str, ...] = ()  # host names that mean this bucket and no other (CNAME)
-    anonymous: Literal["deny", "configured"] = "deny"
+    anonymous: Literal["deny", "configured", "store"] = "deny"  # "store": sent on unsigned, the store decides
     anonymous_prefixes: tuple[str, ...] = ()  # with "configured": readable by everybody; "" is the whole bucket
     scoring: bool = True
 
@@ -96,6 +112,7 @@ class Settings:
     buckets: Mapping[str, BucketSettings] = field(default_factory=dict)
     dialects: Dialects = Dialects()
     limits: Limits = field(default_factory=Limits)
+    quotas: QuotaSettings = field(default_factory=QuotaSettings)
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,11 +131,20 @@ class BucketRoute:
 
 
 def route(settings: Settings, bucket: str) -> BucketRoute:
-    """Resolve a bucket name or alias; a bucket that is not configured is itself, at the default upstream."""
+    """Resolve a bucket name or alias; a bucket that is not configured is itself, at the default upstream.
+
+    Raises NO_SUCH_BUCKET for the store's own name of a bucket that clients know by another one: its rules would not
+    be found under that name.
+    """
+    default = default_upstream(settings)
     for name, row in settings.buckets.items():
         if bucket == name or bucket in row.aliases:
-            return BucketRoute(name, row.store_name or name, row.upstream or default_upstream(settings), row)
-    return BucketRoute(bucket, bucket, default_upstream(settings), BucketSettings())
+            return BucketRoute(name, row.store_name or name, row.upstream or default, row)
+    if bucket and any(
+        row.store_name == bucket and (row.upstream or default) == default for row in settings.buckets.values()
+    ):
+        raise ApiError(NO_SUCH_BUCKET, "a store's own name of a configured bucket")
+    return BucketRoute(bucket, bucket, default, BucketSettings())
 
 
 def default_upstream(settings: Settings) -> str:
@@ -137,6 +163,17 @@ def host_map(settings: Settings) -> HostMap:
     )
 
 
+def public_face(settings: Settings) -> PublicFace:
+    """Collect how clients see the gateway from beyond its proxies."""
+    server = settings.server
+    return PublicFace(server.public_hosts, server.path_prefix.rstrip("/"), server.accept_encodings)
+
+
+def trusted_networks(settings: Settings) -> tuple[Network, ...]:
+    """Return the networks of trusted proxies. Raises ValueError for text that is none."""
+    return tuple(ip_network(text) for text in settings.server.trusted_proxies)
+
+
 def default_dialect(settings: Settings) -> str:
     """Return the dialect for requests that show no other sign of one."""
     names = ("s3", "oss", "cos")
@@ -145,6 +182,8 @@ def default_dialect(settings: Settings) -> str:
 
 # --- reading ---------------------------------------------------------------------------------------------------
 
+_MAX_PUBLIC_HOSTS = 8
+_MAX_ENCODINGS = 4
 _SHORT = {
     "GATEWAY_LISTEN": ("server", "listen"),
     "GATEWAY_ADMIN_LISTEN": ("server", "admin_listen"),
@@ -180,12 +219,22 @@ def _finish(table: dict[str, Any], mistakes: list[str]) -> Settings:
 
 def _read_file(path: Path, mistakes: list[str]) -> dict[str, Any]:
     try:
-        return tomllib.loads(path.read_text())
+        table = tomllib.loads(path.read_text())
     except OSError as error:
         mistakes.append(f"cannot read {path}: {error.strerror}")
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         mistakes.append(f"{path} is not valid TOML: {error}")
+    else:
+        _anchor_key_file(table, path.parent)
+        return table
     return {}
+
+
+def _anchor_key_file(table: dict[str, Any], folder: Path) -> None:
+    """Let a relative name of the key file start where the settings file is, wherever the gateway is started."""
+    keys = table.get("keys")
+    if isinstance(keys, dict) and isinstance(keys.get("file"), str) and keys["file"]:
+        keys["file"] = str(folder / keys["file"])
 
 
 def _from_environment(environ: Mapping[str, str], mistakes: list[str]) -> Iterator[tuple[tuple[str, ...], str]]:
@@ -195,7 +244,7 @@ def _from_environment(environ: Mapping[str, str], mistakes: list[str]) -> Iterat
         place = _SHORT.get(variable) or tuple(variable.removeprefix("GATEWAY_").lower().split("__"))
         if len(place) == 1:
             mistakes.append(f"{variable}: no such setting (GATEWAY_SECTION__FIELD is the form)")
-        elif place[-1].endswith("_file") and place[0] == "upstream":
+        elif place[-1].endswith("_file") and place[0] in ("upstream", "keys"):
             yield (*place[:-1], place[-1].removesuffix("_file")), _secret_file(variable, environ[variable], mistakes)
         else:
             yield place, environ[variable]
@@ -210,8 +259,11 @@ def _secret_file(variable: str, path: str, mistakes: list[str]) -> str:
 
 
 def _put(table: dict[str, Any], place: tuple[str, ...], value: str) -> None:
+    """Put a value where it belongs; what stands in the way of a table gives way to it."""
     for name in place[:-1]:
-        table = table.setdefault(name, {})
+        if not isinstance(table.get(name), dict):
+            table[name] = {}
+        table = table[name]
     table[place[-1]] = value
 
 
@@ -288,13 +340,26 @@ def _contradictions(settings: Settings) -> Iterator[str]:
     for where in ("listen", "admin_listen"):
         if not split_listen(getattr(settings.server, where)):
             yield f"server.{where}: must be HOST:PORT"
+    if len(settings.server.public_hosts) > _MAX_PUBLIC_HOSTS or len(settings.server.accept_encodings) > _MAX_ENCODINGS:
+        yield "server.public_hosts, accept_encodings: at most 8 and 4, since each may cost a verification"
+    if settings.server.path_prefix and not settings.server.path_prefix.startswith("/"):
+        yield "server.path_prefix: must start with /"
+    try:
+        trusted_networks(settings)
+    except ValueError as error:
+        yield f"server.trusted_proxies: {error}"
     if settings.server.workers < 1:
         yield "server.workers: must be at least 1"
 
 
 def _bucket_contradictions(settings: Settings) -> Iterator[str]:
     names: dict[str, str] = {}
+    at_store: dict[tuple[str, str], str] = {}
     for bucket, row in settings.buckets.items():
+        place = (row.upstream or default_upstream(settings), row.store_name or bucket)
+        if place in at_store:
+            yield f"buckets.{bucket}: is the same bucket of the store as buckets.{at_store[place]}"
+        at_store[place] = bucket
         if row.upstream and row.upstream not in settings.upstream:
             yield f"buckets.{bucket}.upstream: there is no [upstream.{row.upstream}]"
         if row.anonymous == "configured" and not row.anonymous_prefixes:

@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from gateway.credentials import KeyFileError
 from gateway.imaging.launch import worker_command, worker_environment
 from gateway.processes import StartError, fork, listen, raise_open_files
 from gateway.settings import split_listen
@@ -25,13 +26,14 @@ from gateway.settings import split_listen
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-    from gateway.credentials import Keyring
+    from gateway.key_file import LiveKeys, Stamps
     from gateway.settings import Server, Settings
 
 _log = logging.getLogger("gateway")
 _HEALTHY_S = 2.0  # a child that lived so long is replaced at once
 _MAX_BACKOFF_S = 5.0
 _SCORER_GRACE_S = 3.0
+_LOOK_S = 0.9  # between two looks at the key file; `supervise` asks at least every second
 
 
 @dataclass(slots=True)
@@ -69,11 +71,43 @@ class Child:
             os.kill(self.pid, number)
 
 
-def supervise(children: Sequence[Child], wake: int, watch: Callable[[], str | None]) -> int:
+@dataclass(slots=True)
+class KeyWatch:
+    """Reads the keys again when their file has changed or when told to, and tells the gateway processes."""
+
+    keys: LiveKeys
+    gateways: Sequence[Child]
+    seen: Stamps | None = None
+    not_before: float = 0.0
+
+    def look(self, now: float) -> None:
+        """Reload when the file has changed and has then been left alone between two looks: half a file is no file."""
+        if now < self.not_before:
+            return
+        self.not_before = now + _LOOK_S
+        before, self.seen = self.seen, self.keys.look()
+        if self.seen == before and self.keys.differs(self.seen):
+            self.reload()
+
+    def reload(self) -> None:
+        """Read the keys again; a broken file leaves the old ones in force."""
+        try:
+            self.keys.reload()
+        except KeyFileError as error:
+            _log.error("the old keys stay in force, the key file is not usable: %s", error)
+            return
+        _log.info("read the key file again: %d access keys", len(self.keys.current))
+        for child in self.gateways:
+            child.send(signal.SIGHUP)
+
+
+def supervise(
+    children: Sequence[Child], wake: int, watch: Callable[[], str | None], hung_up: Callable[[], None] = lambda: None
+) -> int:
     """Keep the children alive until SIGTERM or SIGINT (status 0), or until a final one ends (its status).
 
     `wake` is a descriptor that yields the numbers of arriving signals (`signals_as_bytes`). `watch` is asked at
-    least every second; a sentence from it ends everything with status 1.
+    least every second; a sentence from it ends everything with status 1. `hung_up` is called at SIGHUP.
     """
     while True:
         now = time.monotonic()
@@ -87,8 +121,11 @@ def supervise(children: Sequence[Child], wake: int, watch: Callable[[], str | No
         if sentence := watch():
             _log.error("%s", sentence)
             return 1
-        if _signals(wake, 1.0 if all(child.pid for child in children) else 0.1) & {signal.SIGTERM, signal.SIGINT}:
+        arrived = _signals(wake, 1.0 if all(child.pid for child in children) else 0.1)
+        if arrived & {signal.SIGTERM, signal.SIGINT}:
             return 0
+        if signal.SIGHUP in arrived:
+            hung_up()
 
 
 def stop(children: Sequence[Child], wake: int, grace_s: float) -> None:
@@ -106,10 +143,10 @@ def stop(children: Sequence[Child], wake: int, grace_s: float) -> None:
 
 
 @contextmanager
-def signals_as_bytes() -> Iterator[int]:
-    """Turn SIGTERM, SIGINT and SIGCHLD into bytes on a descriptor, so that one select() waits for all of them."""
+def signals_as_bytes(*others: signal.Signals) -> Iterator[int]:
+    """Turn SIGTERM, SIGINT, SIGCHLD and others into bytes on a descriptor, so that one select() waits for all."""
     reader, writer = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
-    numbers = (signal.SIGTERM, signal.SIGINT, signal.SIGCHLD)
+    numbers = (signal.SIGTERM, signal.SIGINT, signal.SIGCHLD, *others)
     before = {number: signal.signal(number, lambda *_: None) for number in numbers}
     signal.set_wakeup_fd(writer, warn_on_full_buffer=False)
     try:
@@ -152,7 +189,7 @@ def scorer_queue(server: Server) -> Iterator[tuple[str, list[Child]]]:
 
 def run_gateways(
     settings: Settings,
-    keyring: Keyring,
+    keys: LiveKeys,
     on_ready: Callable[[], None] = lambda: None,
     watch: Callable[[], str | None] = lambda: None,
 ) -> int:
@@ -166,15 +203,24 @@ def run_gateways(
         public = [stack.enter_context(each) for each in listen(*_address(server.listen), server.workers)]
         admin = stack.enter_context(listen(*_address(server.admin_listen))[0])
         address, scorers = stack.enter_context(scorer_queue(server))
-        ready, announce = os.pipe2(os.O_NONBLOCK)
+        ready, announce = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
         gateways = [
-            Child(f"gateway {number}", _gateway_start(settings, keyring, each, admin, address, announce))
+            Child(f"gateway {number}", _gateway_start(settings, keys, each, admin, address, announce))
             for number, each in enumerate(public, start=1)
         ]
-        wake = stack.enter_context(signals_as_bytes())
+        # Without a key file SIGHUP keeps its meaning: the terminal is gone, and so is a demo that ran in it.
+        wake = stack.enter_context(signals_as_bytes(*((signal.SIGHUP,) if keys.reloadable else ())))
         stack.callback(stop, scorers, wake, _SCORER_GRACE_S)
-        stack.callback(stop, gateways, wake, 2 * server.drain_s + 1)
-        return supervise([*scorers, *gateways], wake, _and_once(watch, ready, on_ready))
+        stack.callback(stop, gateways, wake, server.drain_pause_s + 2 * server.drain_s + 1)
+        for each in public:
+            stack.callback(each.close)  # before anything stops: the port closes when the gateways close it
+        keys_watch = KeyWatch(keys, gateways)
+
+        def look() -> str | None:
+            keys_watch.look(time.monotonic())
+            return watch()
+
+        return supervise([*scorers, *gateways], wake, _and_once(look, ready, on_ready), keys_watch.reload)
 
 
 def run_with_scorers(server: Server, job: Callable[[str], int]) -> int:
@@ -188,12 +234,12 @@ def run_with_scorers(server: Server, job: Callable[[str], int]) -> int:
 
 
 def _gateway_start(
-    settings: Settings, keyring: Keyring, public: socket.socket, admin: socket.socket, address: str, announce: int
+    settings: Settings, keys: LiveKeys, public: socket.socket, admin: socket.socket, address: str, announce: int
 ) -> Callable[[], int]:
     def run() -> int:
         from gateway.app import serve  # noqa: PLC0415 # the supervisor itself needs no HTTP server
 
-        asyncio.run(serve(settings, keyring, public, admin, address, lambda: _announce(announce)))
+        asyncio.run(serve(settings, keys, public, admin, address, lambda: _announce(announce)))
         return 0
 
     return lambda: fork(run)

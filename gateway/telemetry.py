@@ -27,6 +27,7 @@ class RequestRecord:
     method: str = ""
     dialect: str = ""
     scheme: str = ""
+    signed_as: str = ""
     identity: str = ""
     bucket: str = ""
     key: str = ""

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import re
+from typing import TYPE_CHECKING, Any
 
-from aiohttp import web
+from aiohttp import HttpVersion11, web
 
-from gateway.errors import INCOMPLETE_BODY, INVALID_URI, ApiError
+from gateway.errors import INCOMPLETE_BODY, INVALID_REQUEST, INVALID_URI, ApiError
 from gateway.request import RequestHead
 
 if TYPE_CHECKING:
@@ -16,6 +17,10 @@ if TYPE_CHECKING:
     from gateway.request import Headers
 
 CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
+_MAX_PARAMETERS = 256
+_ABSOLUTE = re.compile(r"(?i:https?)://(?P<authority>[^/?#]+)")
+# No user information, no blanks; empty only where HTTP/1.0 sends no Host.
+_AUTHORITY = re.compile(r"(?:[A-Za-z0-9._~%-]+|\[[0-9A-Fa-f:.]+\])?(?::[0-9]{0,5})?")
 
 
 class ClientGoneError(Exception):
@@ -37,14 +42,36 @@ class FaithfulResponse(web.StreamResponse):
         if self.status == 304 and "Content-Length" in given:
             self.headers["Content-Length"] = given["Content-Length"]
 
+    async def _write_headers(self) -> None:
+        # aiohttp's serialiser drops bytes that are not UTF-8; a store's metadata may hold them.
+        writer: Any = self._payload_writer
+        if self._req is None or all(map(_is_utf8, self.headers.values())):
+            await super()._write_headers()
+            return
+        version = self._req.version
+        lines = [f"HTTP/{version.major}.{version.minor} {self.status} {self.reason}"]
+        lines += [f"{name}: {value}" for name, value in self.headers.items()]
+        writer._headers_written = False  # noqa: SLF001 # the writer offers no way to send a head as bytes
+        writer._headers_buf = "\r\n".join([*lines, "", ""]).encode("utf-8", "surrogateescape")  # noqa: SLF001 # same
+        writer.send_headers()
+
+
+def _is_utf8(text: str) -> bool:
+    """Tell whether a decoded header is free of the surrogates that stand for bytes which are not UTF-8."""
+    return text.isascii() or not any("\ud800" <= character <= "\udfff" for character in text)
+
 
 class Exchange:
     """One request and the answer to it, seen from the server's side."""
 
-    def __init__(self, request: web.BaseRequest) -> None:
+    def __init__(self, request: web.BaseRequest, spool_bytes: int) -> None:
         self._request = request
+        self.spool_bytes = spool_bytes  # how much of a body without a declared length may be kept aside
         self.response: FaithfulResponse | None = None
         self.sent_bytes = 0
+        self._awaits_continue = (
+            "100-continue" in request.headers.get("Expect", "").lower() and request.version >= HttpVersion11
+        )
 
     @property
     def begun(self) -> bool:
@@ -66,7 +93,8 @@ class Exchange:
 
         Raises INCOMPLETE_BODY when the client breaks off.
         """
-        if "100-continue" in self._request.headers.get("Expect", "").lower():
+        if self._awaits_continue:
+            self._awaits_continue = False
             await self._request.writer.write(CONTINUE)
         try:
             async for chunk in self._request.content.iter_any():
@@ -79,6 +107,9 @@ class Exchange:
         response = FaithfulResponse(status=status, reason=reason)
         for name, value in headers:
             response.headers.add(name, value)
+        if self._awaits_continue:
+            # Whether the body still comes is the client's choice, so what follows on this connection cannot be told.
+            response.force_close()
         self.response = response
         try:
             await response.prepare(self._request)
@@ -95,8 +126,8 @@ class Exchange:
         self.sent_bytes += len(chunk)
 
     async def send(self, rendered: Rendered) -> None:
-        """Send a whole answer; HEAD gets its headers only, and a 304 says nothing of a length."""
-        length = (("Content-Length", str(len(rendered.body))),) if rendered.status != 304 else ()
+        """Send a whole answer; HEAD gets its headers only, and a 204 or 304 says nothing of a length."""
+        length = (("Content-Length", str(len(rendered.body))),) if rendered.status not in (204, 304) else ()
         await self.begin(rendered.status, None, (*rendered.headers, *length))
         if rendered.body and self._request.method != "HEAD":
             await self.write(rendered.body)
@@ -114,20 +145,30 @@ class Exchange:
 def read_head(request: web.BaseRequest) -> RequestHead:
     """Take the request's head exactly as it was sent.
 
-    Raises INVALID_URI for a target that is not plain ASCII, holds a fragment, or has neither origin form nor
-    absolute form.
+    Raises INVALID_URI for a target that is not plain ASCII, holds a fragment or too many parameters, or has neither
+    origin form nor absolute form; INVALID_REQUEST for a head without one Host, or with bytes that cannot be sent on.
     """
-    target = request.raw_path
-    authority = request.headers.get("Host", "")
-    scheme, separator, rest = target.partition("://")
-    if separator and scheme.lower() in ("http", "https"):
-        authority, slash, path = rest.partition("/")
-        target = slash + path or "/"
-    if not target.startswith("/") or "#" in target or not (target.isascii() and target.isprintable()):
-        raise ApiError(INVALID_URI, "not an origin-form or absolute-form ASCII target")
+    fields = [(n.decode("ascii").lower(), v.decode("utf-8", "surrogateescape")) for n, v in request.raw_headers]
+    hosts = [value for name, value in fields if name == "host"]
+    if len(hosts) > 1 or (not hosts and request.version >= HttpVersion11):
+        raise ApiError(INVALID_REQUEST, f"{len(hosts)} Host headers")
+    if not all(_is_utf8(value) for _, value in fields):
+        raise ApiError(INVALID_REQUEST, "a header is not UTF-8", message="A header holds bytes that are not UTF-8.")
+    target, authority = _split_target(request.raw_path, hosts[0] if hosts else "")
     raw_path, _, raw_query = target.partition("?")
-    fields = [
-        (name.decode("ascii").lower(), value.decode("utf-8", "surrogateescape")) for name, value in request.raw_headers
-    ]
+    if raw_query.count("&") >= _MAX_PARAMETERS:
+        raise ApiError(INVALID_URI, "too many parameters", message=f"More than {_MAX_PARAMETERS} query parameters.")
     headers = tuple((name, authority if name == "host" else value) for name, value in fields)
     return RequestHead(request.method, raw_path, raw_query, authority, headers, request.remote or "", request.secure)
+
+
+def _split_target(target: str, host: str) -> tuple[str, str]:
+    """Return (path and query, authority); an absolute form's own authority wins over the Host header."""
+    absolute = _ABSOLUTE.match(target)
+    if absolute:
+        host, target = absolute["authority"], target[absolute.end() :]
+        target = target if target.startswith("/") else f"/{target}"
+    is_plain = target.isascii() and target.isprintable() and " " not in target and "#" not in target
+    if not target.startswith("/") or not is_plain or not _AUTHORITY.fullmatch(host):
+        raise ApiError(INVALID_URI, "not an origin-form or absolute-form ASCII target")
+    return target, host

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from tests.fake_store import FakeStore
 
+pytest_plugins = ("tests.stores_up.fixtures",)
 ROOT = Path(__file__).resolve().parent.parent
 SHARED = ROOT.parent / "shared"
 

@@ -48,7 +48,7 @@ class FakeStore:
             if fault.startswith("early:"):
                 return self._error(int(fault.partition(":")[2]), "SlowDown")
             try:
-                body = await request.read()
+                body = await request.content.read()  # without aiohttp's own limit
             except web.RequestPayloadError:
                 self.aborted.set()
                 raise

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -12,12 +13,14 @@ from yarl import URL
 from gateway.app import compose, public_server, utc_now
 from gateway.auth import aws_v4, cos, oss_v1
 from gateway.credentials import EVERYTHING, Credential, Identity, Secret, Statement
+from gateway.key_file import LiveKeys
 from gateway.settings import load
 from gateway.telemetry import Telemetry
 from tests.fake_store import served
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping
+    from datetime import datetime
 
 KEY_ID = "GATEWAYDEMO"
 SECRET = Secret("gateway-demo-secret")
@@ -40,6 +43,13 @@ class GatewayUnderTest:
     @property
     def authority(self) -> str:
         return self.url.removeprefix("http://")
+
+    def now(self) -> datetime:
+        return utc_now()
+
+    def raw_url(self, target: str) -> URL:
+        """A URL whose target stays as it is written."""
+        return URL(f"{self.url}{target}", encoded=True)
 
     def s3_url(self, path: str, query: str = "", *, key_id: str = KEY_ID, method: str = "GET") -> URL:
         """A presigned SigV4 URL for a raw path."""
@@ -89,7 +99,10 @@ def keyring() -> dict[str, Credential]:
 
 @asynccontextmanager
 async def running_gateway(
-    endpoint: str, scorer_address: str = "/nonexistent", **tables: dict[str, Any]
+    endpoint: str,
+    scorer_address: str = "/nonexistent",
+    clients: dict[str, Credential] | None = None,
+    **tables: dict[str, Any],
 ) -> AsyncIterator[GatewayUnderTest]:
     """Run a gateway in front of `endpoint`; `tables` are settings tables that replace the default ones."""
     base: dict[str, Any] = {
@@ -100,8 +113,12 @@ async def running_gateway(
     }
     telemetry = Telemetry(ready=True)
     async with AsyncExitStack() as stack:
-        gateway = await compose(load(None, {}, base), keyring(), scorer_address, telemetry, stack)
-        url = await stack.enter_async_context(served(public_server(gateway)))
+        settings = load(None, {}, base)
+        gateway = await compose(settings, LiveKeys(clients or keyring()), scorer_address, telemetry, stack)
+        server = public_server(gateway)
+        silence = asyncio.create_task(server.close_silent(settings.server.silence_s))
+        stack.callback(silence.cancel)
+        url = await stack.enter_async_context(served(server))
         session = aiohttp.ClientSession(auto_decompress=False, cookie_jar=aiohttp.DummyCookieJar())
         await stack.enter_async_context(session)
         yield GatewayUnderTest(url, telemetry, session)

@@ -97,13 +97,16 @@ class Served:
 
 
 @contextmanager
-def serving(folder: Path, endpoint: str, key_id: str = "up", secret: str = "any") -> Iterator[Served]:
+def serving(
+    folder: Path, endpoint: str, key_id: str = "up", secret: str = "any", more_settings: str = ""
+) -> Iterator[Served]:
     """Start `gateway serve` and stop it again; it must end by itself, with status 0."""
     port, admin_port = free_port(), free_port()
     settings = folder / "gateway.toml"
     (folder / "keys.toml").write_text(KEYS)
+    (folder / "keys.toml").chmod(0o600)
     text = SETTINGS.format(port=port, admin_port=admin_port, endpoint=endpoint, key_id=key_id, secret=secret)
-    settings.write_text(text.replace('"keys.toml"', f'"{folder}/keys.toml"'))
+    settings.write_text(text.replace('"keys.toml"', f'"{folder}/keys.toml"') + more_settings)
     command = [sys.executable, "-m", "gateway", "serve", "--config", str(settings)]
     with (folder / "serve.log").open("wb") as log:
         process = subprocess.Popen(command, stdout=log, stderr=log, env=dict(os.environ))

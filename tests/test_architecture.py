@@ -21,55 +21,87 @@ CORE = ("gateway.errors", "gateway.request", "gateway.credentials", "gateway.rep
 AUTH = ("gateway.auth.",)
 HEADER = ("gateway.errors", "gateway.imaging.limits", "gateway.imaging.probe", "gateway.imaging.header_")
 PURE_IMAGING = (*HEADER, "gateway.imaging.facts", "gateway.imaging.exif", "gateway.imaging.reading")
-STORES = ("gateway.stores.upstream", "gateway.stores.keys")
+STORES = ("gateway.stores.upstream", "gateway.stores.keys", "gateway.stores.spool")
 """One row a module, or a folder ending in a dot (the longest match counts): which of our modules it may import."""
 MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "gateway.errors": (),
     "gateway.request": ("gateway.errors",),
     "gateway.credentials": ("gateway.errors", "gateway.request"),
+    "gateway.sealing": ("gateway.credentials",),
+    "gateway.key_file": ("gateway.credentials", "gateway.sealing"),
+    "gateway.authorise": (*CORE, "gateway.dialects.base", "gateway.dialects.rights", "gateway.settings"),
     "gateway.report": (),
+    "gateway.proxies": ("gateway.request",),
     "gateway.auth.": (*CORE, *AUTH),
-    "gateway.body.": ("gateway.errors", "gateway.auth.base", "gateway.body."),
+    "gateway.auth.cloudfront": (*CORE, *AUTH, "gateway.proxies"),
+    "gateway.body.": ("gateway.errors", "gateway.request", "gateway.auth.base", "gateway.body."),
     "gateway.dialects.": (*CORE, "gateway.auth.base", "gateway.dialects."),
     "gateway.imaging.": ("gateway.errors", "gateway.report", "gateway.imaging."),
     "gateway.imaging.registry": (),
     "gateway.imaging.limits": PURE_IMAGING,
     "gateway.imaging.probe": PURE_IMAGING,
     "gateway.imaging.worker": ("gateway.errors", "gateway.report", "gateway.processes", "gateway.imaging."),
-    "gateway.settings": ("gateway.credentials", "gateway.request", "gateway.imaging.limits"),
+    "gateway.settings": (
+        *("gateway.auth.candidates", "gateway.credentials", "gateway.errors", "gateway.proxies", "gateway.request"),
+        *("gateway.imaging.limits", "gateway.quotas"),
+    ),
     "gateway.processes": (),
     "gateway.wire": ("gateway.errors", "gateway.request", "gateway.dialects.base"),
     "gateway.telemetry": ("gateway.errors",),
+    "gateway.listener": ("gateway.dialects.base", "gateway.errors"),
+    "gateway.quotas": ("gateway.errors",),
     "gateway.stores.keys": ("gateway.credentials", "gateway.errors", "gateway.settings"),
     "gateway.stores.upstream": (*CORE, "gateway.auth.aws_v4", "gateway.dialects.base", "gateway.settings", *STORES),
+    "gateway.stores.spool": ("gateway.errors",),
     "gateway.stores.listing": (*CORE, "gateway.dialects.base", "gateway.dialects.xml", *STORES),
     "gateway.stores.embedded": ("gateway.auth.aws_v4", "gateway.credentials", "gateway.stores.embedded_"),
     "gateway.stores.embedded_": ("gateway.processes", "gateway.stores.embedded_"),
     "gateway.journeys.": (
         *(*CORE, "gateway.auth.base", "gateway.body.", "gateway.dialects.", "gateway.journeys.", *STORES),
-        *("gateway.imaging.pool", "gateway.imaging.registry", "gateway.wire"),
+        *("gateway.imaging.pool", "gateway.imaging.registry", "gateway.wire", "gateway.authorise"),
+        *("gateway.auth.identify", "gateway.auth.post_policy"),
     ),
     "gateway.handler": (
         *(*CORE, "gateway.auth.", "gateway.dialects.", "gateway.journeys.", "gateway.stores.upstream"),
-        *("gateway.settings", "gateway.telemetry", "gateway.wire", "gateway.imaging.pool"),
+        *("gateway.settings", "gateway.telemetry", "gateway.wire", "gateway.imaging.pool", "gateway.proxies"),
+        "gateway.quotas",
+        *("gateway.authorise", "gateway.key_file"),
     ),
     "gateway.app": (
         *("gateway.credentials", "gateway.handler", "gateway.imaging.pool", "gateway.settings", "gateway.telemetry"),
-        *STORES,
+        *("gateway.listener", "gateway.quotas"),
+        *("gateway.key_file", *STORES),
     ),
     "gateway.supervisor": (
         *("gateway.app", "gateway.credentials", "gateway.imaging.pool", "gateway.imaging.launch", "gateway.processes"),
-        "gateway.settings",
+        *("gateway.settings", "gateway.key_file"),
     ),
     "gateway.commands.": ("gateway.",),
     "gateway.__main__": ("gateway.commands.", "gateway.processes", "gateway.settings"),
 }
-PURE = ("gateway.errors", "gateway.request", "gateway.credentials", "gateway.report", "gateway.auth.", "gateway.body.")
+PURE = (
+    "gateway.errors",
+    "gateway.request",
+    "gateway.credentials",
+    "gateway.sealing",
+    "gateway.authorise",
+    "gateway.report",
+    "gateway.auth.",
+    "gateway.body.",
+    "gateway.proxies",
+)
 PURE_TOO = (
     *("gateway.dialects.", "gateway.imaging.registry", *PURE_IMAGING),
     *("gateway.imaging.messages", "gateway.imaging.score", "gateway.imaging.curves"),
 )
-WITH_AIOHTTP = ("gateway.wire", "gateway.app", "gateway.telemetry", "gateway.handler", "gateway.stores.upstream")
+WITH_AIOHTTP = (
+    "gateway.wire",
+    "gateway.listener",
+    "gateway.app",
+    "gateway.telemetry",
+    "gateway.handler",
+    "gateway.stores.upstream",
+)
 
 
 def modules() -> dict[str, Path]:

@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 
 from gateway.errors import ApiError
 from gateway.request import (
+    CopySource,
     HostMap,
     ObjectRef,
     RequestHead,
@@ -101,9 +102,17 @@ def test_a_parameter_asked_for_singly_may_not_repeat() -> None:
         head("/", query="a=1&%61=2").parameter("a")
 
 
-@pytest.mark.parametrize("value", ["b/k%20x", "/b/k%20x", "b/k%20x?versionId=3"])
-def test_a_copy_source_names_one_object(value: str) -> None:
-    assert copy_source((("x-amz-copy-source", value),)) == ObjectRef("b", "k x")
+@pytest.mark.parametrize(
+    ("value", "version"), [("b/k%20x", None), ("/b/k%20x", None), ("b/k%20x?versionId=3", "3"), ("b/k%20x?x", None)]
+)
+def test_a_copy_source_names_one_object(value: str, version: str | None) -> None:
+    assert copy_source((("x-amz-copy-source", value),)) == CopySource(ObjectRef("b", "k x"), version)
+
+
+@pytest.mark.parametrize("values", [["b/k", "b/other"], ["/k"], ["b/"], ["b"], [""], ["a%2Fb/k"]])
+def test_a_copy_source_that_is_not_one_object_is_refused(values: list[str]) -> None:
+    with pytest.raises(ApiError, match="InvalidArgument"):
+        copy_source(tuple(("x-amz-copy-source", value) for value in values))
 
 
 def test_a_copy_source_is_renamed_only_where_the_store_has_another_name() -> None:

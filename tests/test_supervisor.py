@@ -14,7 +14,7 @@ import pytest
 from gateway.processes import StartError, fork, listen
 from gateway.settings import Server
 from gateway.supervisor import Child, run_with_scorers, signals_as_bytes, stop, supervise
-from tests.journeys.test_memory import endless_store, read_whole
+from tests.journeys.test_memory import endless_store, opened, read_whole
 from tests.proc import eventually, is_alive
 from tests.served import Served, serving
 
@@ -134,3 +134,16 @@ def test_children_die_with_a_supervisor_that_is_killed(tmp_path: Path) -> None:
         parent.kill()
         parent.wait()
         eventually(lambda: not is_alive(child))
+
+
+def test_a_draining_gateway_refuses_new_connections_and_finishes_old_ones(tmp_path: Path) -> None:
+    with endless_store() as endpoint, serving(tmp_path, endpoint) as gateway, opened(gateway, "/demo/1") as answer:
+        os.kill(gateway.pid, signal.SIGTERM)
+        eventually(lambda: not answers(gateway), 5)
+        host, _, port = gateway.place.authority.partition(":")
+        with pytest.raises(ConnectionRefusedError):
+            socket.create_connection((host, int(port)), timeout=5)
+        total = 0
+        while data := answer.read(4 * 1024 * 1024):
+            total += len(data)
+        assert total == 1024**3

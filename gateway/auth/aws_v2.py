@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from gateway.auth import canonical
-from gateway.auth.base import Claim, Payload, Unsigned, check_signature, check_skew, check_window
+from gateway.auth.base import Claim, Payload, Unsigned, check_signature, check_time
 from gateway.errors import INVALID_REQUEST, MULTIPLE_CLAIMS, ApiError
 
 if TYPE_CHECKING:
@@ -38,14 +38,14 @@ _QUERY_FIELDS = ("AWSAccessKeyId", "Expires", "Signature", "x-amz-security-token
 
 def recognises(head: RequestHead) -> bool:
     """Tell whether the request carries a SigV2 claim, whole or not."""
-    return _in_header(head) or _in_query(head)
+    return canonical.is_authorization(head, _PREFIX) or _in_query(head)
 
 
 def parse(head: RequestHead) -> Claim:
     """Read the claim from the Authorization header or the query. Raises ApiError when it is malformed."""
     if not _in_query(head):
         return _parse_header(head)
-    if _in_header(head):
+    if canonical.is_authorization(head, _PREFIX):
         raise ApiError(MULTIPLE_CLAIMS)
     return _parse_query(head)
 
@@ -56,10 +56,7 @@ def verify(head: RequestHead, claim: Claim, secret: Secret, target: Target, now:
     date = (head.parameter("Expires") or "") if claim.in_query else _date_line(values)
     text = _string_to_sign(head.method, values, date, _resource(head, target), canonical.named_values(head))
     check_signature(canonical.hmac_base64(secret, text, "sha1"), claim.signature)
-    if claim.expires_at is not None:
-        check_window(None, claim.expires_at, now)
-    elif claim.signed_at is not None:
-        check_skew(claim.signed_at, now)
+    check_time(claim, now)
     return Unsigned()
 
 
@@ -81,10 +78,6 @@ def sign(
         head.method, values, _date_line(values), _resource(head, target), canonical.named_values(head)
     )
     return (*added, ("authorization", f"{_PREFIX}{access_key_id}:{canonical.hmac_base64(secret, text, 'sha1')}"))
-
-
-def _in_header(head: RequestHead) -> bool:
-    return (head.header("authorization") or "").startswith(_PREFIX)
 
 
 def _in_query(head: RequestHead) -> bool:

@@ -14,14 +14,14 @@ from gateway.auth import canonical
 from gateway.auth.base import (
     MAX_SKEW,
     Chunked,
+    ChunkSeed,
     Claim,
     Payload,
     Scope,
     Sha256,
     Unsigned,
     check_signature,
-    check_skew,
-    check_window,
+    check_time,
     parse_expires_seconds,
 )
 from gateway.errors import ACCESS_DENIED, INVALID_ARGUMENT, INVALID_REQUEST, MULTIPLE_CLAIMS, ApiError
@@ -65,25 +65,20 @@ _QUERY_FIELDS = (
 _CONTENT_SHA256 = "x-amz-content-sha256"
 _HEX_DIGEST = re.compile(r"[0-9A-Fa-f]{64}")
 # Amazon S3 API Reference, "Chunked upload" and "Trailing headers"; the SigV4A variants need a public key we lack.
-_STREAMING = frozenset(
-    {
-        "STREAMING-UNSIGNED-PAYLOAD-TRAILER",
-        "STREAMING-AWS4-HMAC-SHA256-PAYLOAD",
-        "STREAMING-AWS4-HMAC-SHA256-PAYLOAD-TRAILER",
-    }
-)
+_STREAMING_UNSIGNED = "STREAMING-UNSIGNED-PAYLOAD-TRAILER"
+_STREAMING_SIGNED = ("STREAMING-AWS4-HMAC-SHA256-PAYLOAD", "STREAMING-AWS4-HMAC-SHA256-PAYLOAD-TRAILER")
 
 
 def recognises(head: RequestHead) -> bool:
     """Tell whether the request carries a SigV4 claim, whole or not."""
-    return _in_header(head) or _in_query(head)
+    return canonical.is_authorization(head, ALGORITHM) or _in_query(head)
 
 
 def parse(head: RequestHead) -> Claim:
     """Read the claim from the Authorization header or the query. Raises ApiError when it is malformed."""
     if not _in_query(head):
         return _parse_header(head)
-    if _in_header(head):
+    if canonical.is_authorization(head, ALGORITHM):
         raise ApiError(MULTIPLE_CLAIMS)
     return _parse_query(head)
 
@@ -98,11 +93,11 @@ def verify(head: RequestHead, claim: Claim, secret: Secret, _target: Target, now
     )
     check_signature(_signature(secret, scope, signed_at, request), claim.signature)
     _check_all_signed(head, claim, payload)
-    if claim.expires_at is None:
-        check_skew(signed_at, now)
-    else:
-        check_window(claim.starts_at, claim.expires_at, now)
-    return _payload(payload)
+    check_time(claim, now)
+    return _payload(
+        payload,
+        ChunkSeed(signing_key(secret, scope), claim.signature, canonical.iso_basic(signed_at), scope.text(TERMINATOR)),
+    )
 
 
 def sign(  # noqa: PLR0913 - the parts of a request, each under its own name
@@ -170,10 +165,6 @@ def presign(  # noqa: PLR0913 - the parts of a request, each under its own name
 def signing_key(secret: Secret, scope: Scope) -> bytes:
     """Return the key that signs the request and, in aws-chunked, its chunks. Cached."""
     return canonical.signing_key("AWS4", secret, scope, TERMINATOR)
-
-
-def _in_header(head: RequestHead) -> bool:
-    return (head.header("authorization") or "").startswith(ALGORITHM)
 
 
 def _in_query(head: RequestHead) -> bool:
@@ -266,12 +257,14 @@ def _check_all_signed(head: RequestHead, claim: Claim, payload: str) -> None:
             raise ApiError(ACCESS_DENIED, message=message, fields=(("HeadersNotSigned", name),))
 
 
-def _payload(literal: str) -> Payload:
+def _payload(literal: str, seed: ChunkSeed) -> Payload:
     if literal == canonical.UNSIGNED_PAYLOAD:
         return Unsigned()
     if _HEX_DIGEST.fullmatch(literal):
         return Sha256(literal.lower())
-    if literal in _STREAMING:
+    if literal == _STREAMING_UNSIGNED:
         return Chunked(literal)
+    if literal in _STREAMING_SIGNED:
+        return Chunked(literal, seed)
     message = "x-amz-content-sha256 must be UNSIGNED-PAYLOAD, a STREAMING-... mode or a SHA-256 in hex."
     raise ApiError(INVALID_ARGUMENT, message=message)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hmac
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Protocol
 
@@ -79,10 +79,27 @@ class Sha256:
 
 
 @dataclass(frozen=True, slots=True)
+class ChunkSeed:
+    """Where the chain of chunk signatures begins: the request's own, verified signature, and what signs the next.
+
+    `signed_at` and `scope` are as they stand in a string to sign. Neither the key nor the signature is ever shown.
+    """
+
+    key: bytes = field(repr=False)
+    signature: str = field(repr=False)
+    signed_at: str
+    scope: str
+
+
+@dataclass(frozen=True, slots=True)
 class Chunked:
-    """The body is aws-chunked (`STREAMING-...`); the mode is the literal value of x-amz-content-sha256."""
+    """The body is aws-chunked (`STREAMING-...`); the mode is the literal value of x-amz-content-sha256.
+
+    `seed` is None in the mode whose chunks are not signed.
+    """
 
     mode: str
+    seed: ChunkSeed | None = None
 
 
 Payload = Unsigned | Sha256 | Chunked
@@ -139,6 +156,19 @@ def check_window(starts_at: datetime | None, expires_at: datetime, now: datetime
         )
     if starts_at is not None and now < starts_at:
         raise ApiError(REQUEST_NOT_YET_VALID, f"valid from {starts_at.isoformat()}")
+
+
+def check_time(claim: Claim, now: datetime) -> None:
+    """Refuse a claim outside its window, or, where it has none, one that was signed too long ago or ahead.
+
+    Raises TypeError for a claim with neither, which would be valid for ever: a mistake in its scheme.
+    """
+    if claim.expires_at is not None:
+        check_window(claim.starts_at, claim.expires_at, now)
+    elif claim.signed_at is not None:
+        check_skew(claim.signed_at, now)
+    else:
+        raise TypeError(claim.scheme)
 
 
 def parse_expires_seconds(text: str) -> int:

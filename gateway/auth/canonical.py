@@ -10,6 +10,7 @@ import hmac
 import re
 from base64 import b64encode
 from datetime import UTC, datetime, timedelta, timezone
+from email.utils import format_datetime
 from functools import lru_cache
 from operator import itemgetter
 from typing import TYPE_CHECKING
@@ -166,6 +167,11 @@ def subresources(parameters: Iterable[tuple[str, str]], names: Collection[str]) 
 # Fields of a claim
 
 
+def is_authorization(head: RequestHead, prefix: str) -> bool:
+    """Tell whether the Authorization header begins as one scheme's does."""
+    return (head.header("authorization") or "").startswith(prefix)
+
+
 def parse_fields(text: str, separator: str, equals: str) -> dict[str, str]:
     """Split `a=1, b=2` into its fields, blanks around them dropped. Raises AUTHORIZATION_HEADER_MALFORMED."""
     fields: dict[str, str] = {}
@@ -248,8 +254,7 @@ def iso_basic(moment: datetime) -> str:
 
 def http_date(moment: datetime) -> str:
     """Return `Fri, 24 May 2013 00:00:00 GMT`; `moment` is in UTC."""
-    day = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")[moment.weekday()]
-    return f"{day}, {moment.day:02} {_MONTHS[moment.month - 1]} {moment:%Y %H:%M:%S} GMT"
+    return format_datetime(moment, usegmt=True)
 
 
 def parse_date(text: str, *, in_query: bool = False) -> datetime:

@@ -7,19 +7,23 @@ may do.
 from __future__ import annotations
 
 import hmac
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
-from gateway.auth import aws_v2, aws_v4, canonical, cos, oss_v1, oss_v2, oss_v4
+from gateway.auth import aws_v2, aws_v4, canonical, cloudfront, cos, oss_v1, oss_v2, oss_v4
 from gateway.auth.base import Claim, Payload, Scheme, Unsigned
 from gateway.credentials import ANONYMOUS, Credential, Identity, Keyring, Secret
 from gateway.errors import (
+    ACCESS_DENIED,
     EXPIRED_TOKEN,
     INVALID_ACCESS_KEY_ID,
+    INVALID_BUCKET_NAME,
     INVALID_TOKEN,
     INVALID_URI,
     MULTIPLE_CLAIMS,
     PROCESS_NOT_COVERED,
+    SIGNATURE_DOES_NOT_MATCH,
     UNSUPPORTED_AUTHORIZATION,
     ApiError,
 )
@@ -30,7 +34,10 @@ if TYPE_CHECKING:
 
     from gateway.request import RequestHead, Target
 
-SCHEMES: tuple[Scheme, ...] = (aws_v4, aws_v2, oss_v4, oss_v2, oss_v1, cos)
+SCHEMES: tuple[Scheme, ...] = (aws_v4, aws_v2, oss_v4, oss_v2, oss_v1, cos, cloudfront)
+
+# What S3 ever allowed, and the colon of Ceph's tenants.
+_BUCKET = re.compile(r"[A-Za-z0-9._:-]{1,255}")
 
 # Stands in for an unknown key, so that its refusal costs the same work; an outcome under it is never believed.
 _NOBODY = Credential("", Secret("nobody"), ANONYMOUS)
@@ -38,11 +45,15 @@ _NOBODY = Credential("", Secret("nobody"), ANONYMOUS)
 
 @dataclass(frozen=True, slots=True)
 class Verified:
-    """The outcome of identification: who asks, by which claim (None: by none), what is promised about the body."""
+    """The outcome of identification: who asks, by which claim (None: by none), what is promised about the body.
+
+    `signed_as` is the head that the signature was made for: the one received, or a form of it before a proxy.
+    """
 
     identity: Identity
     claim: Claim | None
     payload: Payload
+    signed_as: RequestHead | None = None
 
 
 def recognised(head: RequestHead) -> tuple[Scheme, ...]:
@@ -72,16 +83,23 @@ def find_claim(head: RequestHead) -> tuple[Scheme, Claim] | None:
 
 
 def identify(
-    head: RequestHead, found: tuple[Scheme, Claim] | None, target: Target, keyring: Keyring, now: datetime
+    heads: Iterable[RequestHead],
+    found: tuple[Scheme, Claim] | None,
+    target: Target,
+    keyring: Keyring,
+    now: datetime,
 ) -> Verified:
-    """Prove what `find_claim` found at the time `now` (aware, UTC). Raises ApiError unless everything is right."""
+    """Prove what `find_claim` found at the time `now` (aware, UTC). Raises ApiError unless everything is right.
+
+    `heads` are the forms in which the request may have been signed (`candidates`), first as it was received.
+    """
     _check_address(target)
     if found is None:
         return Verified(ANONYMOUS, None, Unsigned())
     scheme, claim = found
-    credential = keyring.get(claim.access_key_id, _NOBODY)
+    credential = _credential(keyring, scheme, claim)
     try:
-        payload = scheme.verify(head, claim, credential.secret, target, now)
+        signed_as, payload = _verify_any(scheme, heads, claim, credential.secret, target, now)
     except ApiError:
         if credential is _NOBODY:
             raise ApiError(INVALID_ACCESS_KEY_ID) from None
@@ -89,7 +107,28 @@ def identify(
     if credential is _NOBODY:
         raise ApiError(INVALID_ACCESS_KEY_ID)
     _check_token(credential, claim, now)
-    return Verified(credential.identity, claim, payload)
+    return Verified(credential.identity, claim, payload, signed_as)
+
+
+def _credential(keyring: Keyring, scheme: Scheme, claim: Claim) -> Credential:
+    """Find the claim's key, of the kind that its scheme takes: what is public must never serve as a shared secret."""
+    credential = keyring.get(claim.access_key_id, _NOBODY)
+    return credential if (credential.kept == "public") == (scheme.NAME == cloudfront.NAME) else _NOBODY
+
+
+def _verify_any(
+    scheme: Scheme, heads: Iterable[RequestHead], claim: Claim, secret: Secret, target: Target, now: datetime
+) -> tuple[RequestHead, Payload]:
+    """Verify the heads in turn; a signature that matches none of them is refused as it was for the first."""
+    refusal: ApiError | None = None
+    for head in heads:
+        try:
+            return head, scheme.verify(head, claim, secret, target, now)
+        except ApiError as error:
+            refusal = refusal or error
+            if error.kind is not SIGNATURE_DOES_NOT_MATCH:
+                break
+    raise refusal or ApiError(SIGNATURE_DOES_NOT_MATCH)
 
 
 def check_process_coverage(
@@ -109,10 +148,23 @@ def check_process_coverage(
     raise ApiError(PROCESS_NOT_COVERED, claim.scheme)
 
 
+def check_life(claim: Claim, now: datetime, max_life_s: float) -> None:
+    """Refuse a URL that stays valid for longer than the settings allow (0: any time). Raises ACCESS_DENIED."""
+    if max_life_s and claim.in_query and claim.expires_at and (claim.expires_at - now).total_seconds() > max_life_s:
+        message = f"Signed URLs may be valid for at most {max_life_s:g} seconds here."
+        raise ApiError(ACCESS_DENIED, "the URL lives too long", message=message)
+
+
 def _check_address(target: Target) -> None:
-    """Refuse an address that could sign like another one: `/b%2Fk` like `/b/k`, `//k` like the service's `/`."""
-    if "/" in target.ref.bucket or (target.ref.key and not target.ref.bucket):
-        raise ApiError(INVALID_URI, "a bucket name with a slash, or none before a key")
+    """Refuse an address that could sign like another one, or lead to another host than the store's.
+
+    `/b%2Fk` signs like `/b/k`, `//k` like the service's `/`; a bucket may become part of a host name or of a path.
+    """
+    bucket = target.ref.bucket
+    if not bucket and target.ref.key:
+        raise ApiError(INVALID_URI, "no bucket before a key")
+    if bucket and (not _BUCKET.fullmatch(bucket) or not bucket.strip(".")):
+        raise ApiError(INVALID_BUCKET_NAME)
 
 
 def _check_token(credential: Credential, claim: Claim, now: datetime) -> None:

@@ -11,7 +11,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from gateway.auth import canonical
-from gateway.auth.base import Claim, Payload, Unsigned, check_signature, check_skew, check_window
+from gateway.auth.base import Claim, Payload, Unsigned, check_signature, check_time
 from gateway.errors import MULTIPLE_CLAIMS, ApiError
 from gateway.request import ObjectRef, parse_query
 
@@ -48,14 +48,14 @@ _QUERY_FIELDS = ("OSSAccessKeyId", "Expires", "Signature", "security-token")
 
 def recognises(head: RequestHead) -> bool:
     """Tell whether the request carries an OSS V1 claim, whole or not."""
-    return _in_header(head) or _in_query(head)
+    return canonical.is_authorization(head, _PREFIX) or _in_query(head)
 
 
 def parse(head: RequestHead) -> Claim:
     """Read the claim from the Authorization header or the query. Raises ApiError when it is malformed."""
     if not _in_query(head):
         return _parse_header(head)
-    if _in_header(head):
+    if canonical.is_authorization(head, _PREFIX):
         raise ApiError(MULTIPLE_CLAIMS)
     return _parse_query(head)
 
@@ -66,10 +66,7 @@ def verify(head: RequestHead, claim: Claim, secret: Secret, target: Target, now:
     date = (head.parameter("Expires") or "") if claim.in_query else _date_line(values)
     text = _string_to_sign(head.method, values, date, target.ref, canonical.named_values(head))
     check_signature(canonical.hmac_base64(secret, text, "sha1"), claim.signature)
-    if claim.expires_at is not None:
-        check_window(None, claim.expires_at, now)
-    elif claim.signed_at is not None:
-        check_skew(claim.signed_at, now)
+    check_time(claim, now)
     return Unsigned()
 
 
@@ -112,10 +109,6 @@ def presign(  # noqa: PLR0913 - the parts of a request, each under its own name
     signature = canonical.hmac_base64(secret, text, "sha1")
     parameters += [("OSSAccessKeyId", access_key_id), ("Expires", expires), ("Signature", signature)]
     return canonical.canonical_query(parameters)
-
-
-def _in_header(head: RequestHead) -> bool:
-    return (head.header("authorization") or "").startswith(_PREFIX)
 
 
 def _in_query(head: RequestHead) -> bool:

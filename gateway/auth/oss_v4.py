@@ -17,8 +17,7 @@ from gateway.auth.base import (
     Scope,
     Unsigned,
     check_signature,
-    check_skew,
-    check_window,
+    check_time,
     parse_expires_seconds,
 )
 from gateway.errors import INVALID_ARGUMENT, MULTIPLE_CLAIMS, ApiError
@@ -65,14 +64,14 @@ _QUERY_FIELDS = (
 
 def recognises(head: RequestHead) -> bool:
     """Tell whether the request carries an OSS V4 claim, whole or not."""
-    return _in_header(head) or _in_query(head)
+    return canonical.is_authorization(head, ALGORITHM) or _in_query(head)
 
 
 def parse(head: RequestHead) -> Claim:
     """Read the claim from the Authorization header or the query. Raises ApiError when it is malformed."""
     if not _in_query(head):
         return _parse_header(head)
-    if _in_header(head):
+    if canonical.is_authorization(head, ALGORITHM):
         raise ApiError(MULTIPLE_CLAIMS)
     return _parse_query(head)
 
@@ -84,10 +83,7 @@ def verify(head: RequestHead, claim: Claim, secret: Secret, target: Target, now:
     parameters = canonical.named_values(head, (_SIGNATURE,) if claim.in_query else ())
     request = _canonical_request(head.method, target.ref, parameters, values, claim.signed_headers)
     check_signature(_signature(secret, scope, signed_at, request), claim.signature)
-    if claim.expires_at is None:
-        check_skew(signed_at, now)
-    else:
-        check_window(claim.starts_at, claim.expires_at, now)
+    check_time(claim, now)
     if values.get(_CONTENT_SHA256, canonical.UNSIGNED_PAYLOAD) != canonical.UNSIGNED_PAYLOAD:
         raise ApiError(INVALID_ARGUMENT, message=f"{_CONTENT_SHA256} must be {canonical.UNSIGNED_PAYLOAD}.")
     return Unsigned()
@@ -143,10 +139,6 @@ def presign(  # noqa: PLR0913 - the parts of a request, each under its own name
         parameters.append((_TOKEN, token.reveal()))
     request = _canonical_request(method, ObjectRef(bucket, key), parameters, {}, ())
     return canonical.canonical_query([*parameters, (_SIGNATURE, _signature(secret, scope, now, request))])
-
-
-def _in_header(head: RequestHead) -> bool:
-    return (head.header("authorization") or "").startswith(ALGORITHM)
 
 
 def _in_query(head: RequestHead) -> bool:

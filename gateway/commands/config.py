@@ -7,11 +7,13 @@ import os
 import sys
 from pathlib import Path
 
-from gateway.credentials import KeyFileError, Keyring, parse_keys
+from gateway.credentials import KeyFileError
+from gateway.key_file import KeyFile, LiveKeys, opened
+from gateway.sealing import MasterKeys, SealingError
 from gateway.settings import Settings, SettingsError, load, masked
 
 
-def read(config: Path | None) -> tuple[Settings, Keyring]:
+def read(config: Path | None) -> tuple[Settings, LiveKeys]:
     """Load settings and client keys. Raises SettingsError with every mistake, in both files, at once."""
     mistakes: list[str] = []
     settings: Settings | None = None
@@ -19,35 +21,39 @@ def read(config: Path | None) -> tuple[Settings, Keyring]:
         settings = load(config, os.environ)
     except SettingsError as error:
         mistakes.append(str(error))
-    keyring = read_keys(settings, mistakes) if settings else {}
-    if mistakes or settings is None:
+    keys = read_keys(settings, mistakes) if settings else None
+    if settings is None or keys is None:
         raise SettingsError("\n".join(mistakes))
-    return settings, keyring
+    return settings, keys
 
 
-def read_keys(settings: Settings, mistakes: list[str]) -> Keyring:
-    """Read the key file that the settings name; mistakes are appended."""
+def read_keys(settings: Settings, mistakes: list[str]) -> LiveKeys | None:
+    """Read the key file that the settings name; None after a mistake, which is appended."""
     if not settings.keys.file:
         mistakes.append("keys.file: is needed, or nobody could sign a request")
-        return {}
-    path = Path(settings.keys.file)
+        return None
     try:
-        return parse_keys(path.read_text(), lambda name: (path.parent / name).read_text())
-    except OSError as error:
-        mistakes.append(f"keys.file: cannot read {path}: {error.strerror}")
-    except (KeyFileError, UnicodeDecodeError) as error:
-        mistakes.append(f"keys.file: {path}: {error}")
-    return {}
+        return opened(KeyFile(Path(settings.keys.file), master_keys(settings), frozenset(settings.upstream)))
+    except KeyFileError as error:
+        mistakes.append(f"keys.file: {settings.keys.file}: {error}")
+    except SealingError as error:
+        mistakes.append(f"keys.master_key: {error} (gateway keys new-master-key prints a good one)")
+    return None
+
+
+def master_keys(settings: Settings) -> MasterKeys | None:
+    """Return the master keys of the settings, None when there are none. Raises SealingError."""
+    return MasterKeys(settings.keys.master_key) if settings.keys.master_key.reveal() else None
 
 
 def check_config(config: Path | None) -> int:
     """Print every mistake and return 1, or say that there is none and return 0; nothing listens."""
     try:
-        _, keyring = read(config)
+        _, keys = read(config)
     except SettingsError as error:
         print(error, file=sys.stderr)
         return 1
-    print(f"The settings are good; {len(keyring)} access keys.")
+    print(f"The settings are good; {len(keys.current)} access keys.")
     return 0
 
 

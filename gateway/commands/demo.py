@@ -9,13 +9,15 @@ import secrets
 import shlex
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from gateway.app import utc_now
+from gateway.commands.demo_names import BUCKET, DEMO_ACCESS_KEY, DEMO_SECRET, demo_table
 from gateway.commands.pictures import SAMPLES, draw_samples
-from gateway.commands.presign import DEMO_ACCESS_KEY, DEMO_SECRET, Signer, signed_url
+from gateway.commands.presign import Signer, signed_url
 from gateway.credentials import EVERYTHING, Credential, Identity, Secret
 from gateway.dialects.base import StoreRequest
+from gateway.key_file import LiveKeys
 from gateway.processes import StartError, listen
 from gateway.request import percent_encode
 from gateway.settings import Settings, load, split_listen
@@ -28,7 +30,6 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Mapping
     from datetime import datetime
 
-BUCKET = "demo"
 _EXPIRES_S = 7 * 24 * 3600
 _TYPES = {
     ".jpg": "image/jpeg",
@@ -53,9 +54,9 @@ def demo(images: Path | None, *, generate_secret: bool) -> int:
     try:
         settings = demo_settings(store.start(), os.environ)
         names = asyncio.run(_fill(settings, own))
-        keyring = {DEMO_ACCESS_KEY: Credential(DEMO_ACCESS_KEY, secret, Identity("demo", EVERYTHING))}
+        keys = LiveKeys({DEMO_ACCESS_KEY: Credential(DEMO_ACCESS_KEY, secret, Identity("demo", EVERYTHING))})
         lines = printed_lines(settings, secret, names[0], utc_now())
-        return run_gateways(settings, keyring, lambda: print(lines, flush=True), store.failed)
+        return run_gateways(settings, keys, lambda: print(lines, flush=True), store.failed)
     except EmbeddedStoreError as error:
         raise StartError(str(error)) from None
     finally:
@@ -64,23 +65,13 @@ def demo(images: Path | None, *, generate_secret: bool) -> int:
 
 def demo_settings(access: StoreAccess, environ: Mapping[str, str]) -> Settings:
     """Return the demo's settings in front of a store; the environment may change any of them."""
-    base: dict[str, Any] = {
-        "upstream": {
-            "default": {
-                "endpoint": access.endpoint,
-                "region": access.region,
-                "access_key": access.access_key_id,
-                "secret": access.secret.reveal(),
-            }
-        },
-        "buckets": {BUCKET: {"aliases": [f"{BUCKET}-1250000000"]}},
-        "dialects": {
-            "s3": {"hosts": ["s3.localhost"]},
-            "oss": {"hosts": ["oss.localhost", "oss-cn-hangzhou.aliyuncs.com"]},
-            "cos": {"hosts": ["cos.localhost", "cos.ap-beijing.myqcloud.com"]},
-        },
+    upstream = {
+        "endpoint": access.endpoint,
+        "region": access.region,
+        "access_key": access.access_key_id,
+        "secret": access.secret.reveal(),
     }
-    return load(None, environ, base)
+    return load(None, environ, demo_table(upstream))
 
 
 def printed_lines(settings: Settings, secret: Secret, key: str, now: datetime) -> str:

@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 
 from gateway.auth import aws_v4, cos, oss_v1
 from gateway.commands.config import read
+from gateway.commands.demo_names import DEMO_ACCESS_KEY, DEMO_SECRET
 from gateway.credentials import Secret
 from gateway.processes import StartError
 from gateway.request import percent_encode
@@ -19,8 +20,6 @@ from gateway.request import percent_encode
 if TYPE_CHECKING:
     import argparse
 
-DEMO_ACCESS_KEY = "GATEWAYDEMO"
-DEMO_SECRET = "gateway-demo-secret"  # noqa: S105 # public by design: loopback only
 _PROCESS = {
     "oss": "x-oss-process=image%2Fscore",
     "cos": "ci-process=AssessQuality",
@@ -113,7 +112,7 @@ def _signer(arguments: argparse.Namespace) -> Signer:
     if secret:
         return Signer(endpoint, arguments.access_key or DEMO_ACCESS_KEY, Secret(secret))
     if arguments.config:
-        _, keyring = read(arguments.config)
+        keyring = read(arguments.config)[1].current
         access_key = arguments.access_key or next(iter(keyring), "")
         if access_key not in keyring:
             raise StartError(f"The key file has no access key {access_key!r}.")

@@ -11,17 +11,16 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 from gateway.app import utc_now
 from gateway.dialects.base import StoreRequest
 from gateway.errors import INVALID_REQUEST, ApiError
-from gateway.imaging.limits import Limits
 from gateway.imaging.pool import ScorerClient
 from gateway.journeys.forward import store_error
 from gateway.report import to_json
 from gateway.request import percent_encode
-from gateway.settings import Server, Settings, load, route
+from gateway.settings import Settings, load, route
 from gateway.stores.keys import key_source
 from gateway.stores.listing import list_keys
 from gateway.stores.upstream import StoreBucket, Upstream
@@ -33,6 +32,7 @@ if TYPE_CHECKING:
 
     from gateway.report import QualityReport
 
+_REMOTE = "s3://"
 _READ_BYTES = 256 * 1024
 _BAR_WIDTH = 30
 _SHOWN = (
@@ -61,30 +61,32 @@ class Source:
 
 def score(paths: list[str], *, config: Path | None, as_json: bool) -> int:
     """Score everything that the paths name, print one line each; 1 when any failed. Raises SettingsError."""
-    remote = any(path.startswith("s3://") for path in paths)
-    settings = load(config, os.environ) if config or remote else None
-    server = settings.server if settings else Server()
+    remote = any(map(_is_remote, paths))
+    settings = load(
+        config, os.environ, None if config or remote else {"upstream": {"unused": {"endpoint": "http://-"}}}
+    )
     return run_with_scorers(
-        server, lambda address: asyncio.run(_run(address, paths, settings, server, as_json=as_json))
+        settings.server, lambda address: asyncio.run(_run(address, paths, settings, as_json=as_json))
     )
 
 
-async def _run(address: str, paths: list[str], settings: Settings | None, server: Server, *, as_json: bool) -> int:
-    scorer = ScorerClient(address, settings.limits if settings else Limits())
-    parallel = server.scorers or len(os.sched_getaffinity(0))
+async def _run(address: str, paths: list[str], settings: Settings, *, as_json: bool) -> int:
+    scorer = ScorerClient(address, settings.limits)
+    parallel = settings.server.scorers or len(os.sched_getaffinity(0))
     show = _json_line if as_json else _text_line
     failed = done = 0
     async with AsyncExitStack() as stack:
-        files = [file for path in paths if not path.startswith("s3://") for file in _files(path)]
-        remote = [path for path in paths if path.startswith("s3://")]
-        total = len(files) if not remote else 0
-        async for path, result in _scored(scorer, _sources(files, remote, settings, stack), parallel):
+        places = [place for path in paths for place in ([path] if _is_remote(path) else _files(path))]
+        total = 0 if any(map(_is_remote, paths)) else len(places)
+        async for path, result in _scored(scorer, _sources(places, settings, stack), parallel):
             _progress("")
-            print(show(path, result), flush=True)
+            _say(show(path, result))
             failed += isinstance(result, ApiError)
             done += 1
             _progress(_bar(done, total))
     _progress("")
+    if not done:
+        print(f"There is no picture in {', '.join(paths)}.", file=sys.stderr)
     return 1 if failed or not done else 0
 
 
@@ -112,22 +114,32 @@ async def _one(scorer: ScorerClient, source: Source) -> QualityReport | ApiError
         return ApiError(INVALID_REQUEST, message=f"Cannot read it: {error.strerror}.")
 
 
-async def _sources(
-    files: list[Path], remote: list[str], settings: Settings | None, stack: AsyncExitStack
-) -> AsyncIterator[Source]:
-    for file in files:
-        yield Source(str(file), partial(_open_file, file))
-    for url in remote:
-        assert settings is not None, "score() loads settings for s3:// paths"  # noqa: S101 # our own promise
-        name, _, prefix = url.removeprefix("s3://").partition("/")
-        bucket = route(settings, name)
-        row = settings.upstream[bucket.upstream]
-        upstream = Upstream(row, key_source(row), utc_now)
-        stack.push_async_callback(upstream.close)
-        place = StoreBucket(upstream, bucket.store_name)
-        async for key in list_keys(place, prefix):
-            if key.lower().endswith(tuple(_SUFFIXES)) or key == prefix:
-                yield Source(f"s3://{name}/{key}", partial(_open_object, place, key))
+async def _sources(places: list[str | Path], settings: Settings, stack: AsyncExitStack) -> AsyncIterator[Source]:
+    for place in places:
+        if isinstance(place, Path):
+            yield Source(str(place), partial(_open_file, place))
+            continue
+        try:
+            async for source in _objects(place, settings, stack):
+                yield source
+        except ApiError as error:  # of the listing: it fails alone, like a file that cannot be read
+            yield Source(place, partial(_refuse, error))
+
+
+async def _objects(url: str, settings: Settings, stack: AsyncExitStack) -> AsyncIterator[Source]:
+    name, _, prefix = url.removeprefix(_REMOTE).partition("/")
+    bucket = route(settings, name)
+    row = settings.upstream[bucket.upstream]
+    upstream = Upstream(row, key_source(row), utc_now)
+    stack.push_async_callback(upstream.close)
+    place = StoreBucket(upstream, bucket.store_name)
+    async for key in list_keys(place, prefix):
+        if key.lower().endswith(tuple(_SUFFIXES)) or key == prefix:
+            yield Source(f"{_REMOTE}{name}/{key}", partial(_open_object, place, key))
+
+
+def _is_remote(path: str) -> bool:
+    return path.startswith(_REMOTE)
 
 
 def _files(path: str) -> list[Path]:
@@ -157,6 +169,10 @@ async def _open_object(bucket: StoreBucket, key: str) -> AsyncIterator[tuple[Asy
         yield answer.chunks(), answer.length
 
 
+def _refuse(error: ApiError) -> NoReturn:
+    raise error
+
+
 def _json_line(path: str, result: QualityReport | ApiError) -> str:
     if isinstance(result, ApiError):
         return json.dumps({"path": path, "error": {"code": result.kind.code, "message": result.message}})
@@ -168,6 +184,15 @@ def _text_line(path: str, result: QualityReport | ApiError) -> str:
     if isinstance(result, ApiError):
         return f"error  {path}  {result.kind.code}: {result.message}"
     return f"{result.score:.3f}  {path}  {result.width}x{result.height} {result.format}  {'; '.join(result.reasons)}"
+
+
+def _say(line: str) -> None:
+    # A file's name may hold bytes that are no text, or letters that the terminal lacks.
+    encoding = sys.stdout.encoding
+    try:
+        print(line.encode(encoding, "backslashreplace").decode(encoding), flush=True)
+    except BrokenPipeError:
+        os._exit(0)  # `gateway score ... | head` has seen enough; the scorers end with this process
 
 
 def _bar(done: int, total: int) -> str:

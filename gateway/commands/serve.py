@@ -16,7 +16,7 @@ _log = logging.getLogger("gateway")
 
 def serve(config: Path | None) -> int:
     """Serve until SIGTERM or Ctrl-C. Raises SettingsError and StartError."""
-    settings, keyring = read(config)
+    settings, keys = read(config)
 
     def say_ready() -> None:
         stores = ", ".join(f"{name} ({row.endpoint})" for name, row in settings.upstream.items())
@@ -24,4 +24,4 @@ def serve(config: Path | None) -> int:
             "ready on http://%s, admin port %s, store %s", settings.server.listen, settings.server.admin_listen, stores
         )
 
-    return run_gateways(settings, keyring, say_ready)
+    return run_gateways(settings, keys, say_ready)

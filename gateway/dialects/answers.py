@@ -2,29 +2,21 @@
 
 from __future__ import annotations
 
-from datetime import UTC
 from email.utils import format_datetime
 from typing import TYPE_CHECKING
 
 from gateway.dialects.base import derived_etag
 
 if TYPE_CHECKING:
-    from datetime import datetime
-
     from gateway.dialects.base import AnswerContext, StoredObject
-    from gateway.errors import ErrorKind
+    from gateway.errors import ApiError
     from gateway.request import Headers
-
-
-def http_date(moment: datetime) -> str:
-    """Return an aware moment as RFC 9110's IMF-fixdate: `Fri, 21 Nov 2025 06:55:00 GMT`."""
-    return format_datetime(moment.astimezone(UTC), usegmt=True)
 
 
 def score_headers(stored: StoredObject, model_version: str, context: AnswerContext) -> Headers:
     """Return what a score and its 304 both say: validators, date, and who may keep the answer."""
     told = (
-        ("Date", http_date(context.now)),
+        ("Date", format_datetime(context.now, usegmt=True)),
         ("ETag", derived_etag(stored, model_version)),
         ("Last-Modified", stored.last_modified),
         ("Cache-Control", "" if context.public else "private"),
@@ -32,13 +24,18 @@ def score_headers(stored: StoredObject, model_version: str, context: AnswerConte
     return tuple((name, value) for name, value in told if value)
 
 
-def error_headers(kind: ErrorKind, context: AnswerContext) -> Headers:
-    """Return what every error says: date, when to come back, and that caches must not keep a refusal or a failure."""
+def error_headers(error: ApiError, context: AnswerContext) -> Headers:
+    """Return what every error says: date, when to come back, and that caches must not keep a refusal or a failure.
+
+    The error's own headers, such as the Content-Range of a 416, come last.
+    """
+    kind = error.kind
     keep = kind.status not in (401, 403) and kind.status < 500
     told = (
         ("Content-Type", "application/xml"),
-        ("Date", http_date(context.now)),
+        ("Date", format_datetime(context.now, usegmt=True)),
         ("Retry-After", str(kind.retry_after_s) if kind.retry_after_s > 0 else ""),
         ("Cache-Control", "" if keep else "no-store"),
+        *error.headers,
     )
     return tuple((name, value) for name, value in told if value)

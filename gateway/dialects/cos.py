@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING, Final
 from gateway.dialects import headers as header_maps
 from gateway.dialects.answers import error_headers, score_headers
 from gateway.dialects.base import Analyse, Rendered
+from gateway.dialects.extensions import refuse_reserved
 from gateway.dialects.process import COS_PROCESS, cos_parameters
+from gateway.dialects.rights import read_action
 from gateway.dialects.translated import Vocabulary, forward
 from gateway.dialects.xml import write
 from gateway.errors import INVALID_ARGUMENT, NOT_IMPLEMENTED, ApiError
@@ -21,7 +23,7 @@ NAME: Final = "cos"
 SCHEMES: tuple[str, ...] = ("cos",)
 
 _SCORE = "AssessQuality"
-_SCORE_ACTIONS = ("s3:GetObject", "ci:CreateAssessQualityJob")
+_SCORE_ACTION = "ci:CreateAssessQualityJob"
 # Seen in the vendor's SDKs and pages; compared in lower case, since those do not agree on it.
 _OTHER_PROCESSES = frozenset(
     {
@@ -67,6 +69,7 @@ _WORDS = Vocabulary(
 
 def interpret(head: RequestHead, target: Target) -> Intent:
     """Score for `ci-process=AssessQuality`, the same call on S3 for plain object calls; ApiError for the rest."""
+    refuse_reserved(target.ref)
     asked = cos_parameters(head)
     if not asked:
         return forward(head, target, _WORDS)
@@ -80,7 +83,8 @@ def interpret(head: RequestHead, target: Target) -> Intent:
         raise ApiError(NOT_IMPLEMENTED, "detect-url", message="Only stored objects are assessed, not detect-url.")
     if not target.ref.key:
         raise ApiError(INVALID_ARGUMENT, "no key", message="ci-process applies to an object, not to a bucket.")
-    return Analyse(_SCORE_ACTIONS, head.parameter("versionId") or None, COS_PROCESS)
+    version_id = head.parameter("versionId") or None
+    return Analyse((read_action(version_id), _SCORE_ACTION), version_id, COS_PROCESS)
 
 
 def _check_process(process: str) -> None:
@@ -140,7 +144,7 @@ def render_error(error: ApiError, context: AnswerContext) -> Rendered:
     `x-cos-error-code` would win over the document: it is never sent.
     """
     trace = (("x-cos-request-id", context.request_id), ("x-cos-trace-id", context.request_id))
-    headers = (*trace, *error_headers(error.kind, context))
+    headers = (*trace, *error_headers(error, context))
     if context.method == "HEAD":
         return Rendered(error.kind.status, headers, b"")
     code = error.kind.code_for(NAME)

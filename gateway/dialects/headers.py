@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from gateway.errors import NOT_IMPLEMENTED, ApiError
-from gateway.request import HOP_BY_HOP
+from gateway.dialects.extensions import is_extension
+from gateway.errors import INVALID_ARGUMENT, INVALID_REQUEST, NOT_IMPLEMENTED, ApiError
+from gateway.request import HOP_BY_HOP, split_port
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -16,6 +18,12 @@ if TYPE_CHECKING:
 _S3 = "x-amz-"
 # Other people's words: they mean nothing to the reader of a translation, or worse, something nobody signed.
 _FOREIGN = (_S3, "x-oss-", "x-cos-", "x-minio-", "x-rgw-")
+# Headers that change what a request asks for or proves. `Connection` has no say over them: it is never signed, so it
+# would take a signed condition or encryption out of somebody else's request.
+_MEANT_FOR_THE_STORE = (
+    *("x-amz-", "x-oss-", "x-cos-", "content-", "if-", "accept", "authorization", "cache-control", "cookie", "date"),
+    *("expect", "expires", "host", "origin", "pic-operations", "range", "referer", "user-agent"),
+)
 # The gateway makes these anew for the store, or verification has used them up.
 _CONSUMED = frozenset(
     {
@@ -81,7 +89,8 @@ class HeaderMap:
     request_values: Mapping[str, Mapping[str, str]]
     answer_values: Mapping[str, Mapping[str, str]]
     refused: frozenset[str]  # request headers whose loss would silently lose what the client asked for
-    copy_source_has_host: bool  # `bucket.host/key` instead of `/bucket/key`
+    # For `bucket.host/key` instead of `/bucket/key`: the vendor's own hosts, the bucket as first group.
+    copy_source_host: re.Pattern[str] | None
 
 
 OSS = HeaderMap(
@@ -115,7 +124,7 @@ OSS = HeaderMap(
         },
     },
     refused=frozenset(),
-    copy_source_has_host=False,
+    copy_source_host=None,
 )
 COS = HeaderMap(
     prefix="x-cos-",
@@ -144,41 +153,57 @@ COS = HeaderMap(
         },
     },
     refused=frozenset({"pic-operations"}),
-    copy_source_has_host=True,
+    # A bucket's name holds no dot there, so that the first label is the whole of it.
+    copy_source_host=re.compile(r"([a-z0-9-]+)\.cos(?:-internal)?\.[a-z0-9-]+\.(?:myqcloud\.com|tencentcos\.cn)"),
 )
 
 
 def end_to_end(headers: Headers) -> Headers:
-    """Keep the request headers that go on to the store: neither about this connection nor used up by verification."""
-    named = {token.strip().lower() for name, value in headers if name == "connection" for token in value.split(",")}
-    dropped = HOP_BY_HOP | _CONSUMED | named
-    return tuple((name, value) for name, value in headers if name not in dropped)
+    """Keep the request headers that go on to the store.
+
+    Those about this connection, those that verification used up and those that ask a store for more than S3 stay
+    behind. Raises INVALID_REQUEST when `Connection` names a header that is meant for the store.
+    """
+    dropped = HOP_BY_HOP | _CONSUMED | _named_by_connection(headers)
+    return tuple((name, value) for name, value in headers if name not in dropped and not is_extension(name))
 
 
-def to_store(vendor: HeaderMap, headers: Headers) -> Headers:
+def _named_by_connection(headers: Headers) -> frozenset[str]:
+    values = (value for name, value in headers if name == "connection")
+    named = frozenset(token.strip().lower() for value in values for token in value.split(","))
+    for name in sorted(named):
+        if name.startswith(_MEANT_FOR_THE_STORE):
+            raise ApiError(INVALID_REQUEST, f"connection: {name}", message=f"Connection may not name {name}.")
+    return named
+
+
+def to_store(vendor: HeaderMap, headers: Headers, suffix: str = "") -> Headers:
     """Translate a vendor's request headers to S3's; empty ones and those without a counterpart are left out.
 
-    S3's own headers in such a request are left out too: the vendor's signature does not cover them. Raises
-    NOT_IMPLEMENTED for a value that S3 cannot express and for a header that may not get lost.
+    S3's own headers in such a request are left out too: the vendor's signature does not cover them. `suffix` is what
+    follows the bucket in the request's own host, `""` where the host does not name it. Raises NOT_IMPLEMENTED for a
+    value that S3 cannot express and for a header that may not get lost, INVALID_ARGUMENT for a copy source that does
+    not name its bucket for certain.
     """
     translated: list[tuple[str, str]] = []
     for name, value in end_to_end(headers):
         if name in vendor.refused:
             raise ApiError(NOT_IMPLEMENTED, f"header {name}", message=f"The header {name} is not supported.")
         if name.startswith(vendor.prefix):
-            translated += _request_header(vendor, name, value.strip())
+            translated += _request_header(vendor, name, value.strip(), suffix)
         elif value.strip() and not name.startswith(_FOREIGN):
             translated.append((name, value))
     return _without_overwriting(vendor, headers, tuple(translated))
 
 
-def _request_header(vendor: HeaderMap, name: str, value: str) -> Headers:
+def _request_header(vendor: HeaderMap, name: str, value: str, suffix: str) -> Headers:
     own = name.removeprefix(vendor.prefix)
     own = vendor.aliases.get(own, own)
     if not value or not (own.startswith(_META) or own in _REQUEST):
         return ()
     if own == "copy-source":
-        return ((_S3 + own, _copy_source(vendor, value)),)
+        known_hosts = vendor.copy_source_host
+        return ((_S3 + own, _copy_source(value, known_hosts, suffix) if known_hosts else value),)
     values = vendor.request_values.get(_S3 + own)
     if values is None:
         return ((_S3 + own, value),)
@@ -190,11 +215,19 @@ def _request_header(vendor: HeaderMap, name: str, value: str) -> Headers:
     return ((_S3 + own, known),) if known else ()
 
 
-def _copy_source(vendor: HeaderMap, value: str) -> str:
-    if not vendor.copy_source_has_host:
-        return value
-    host, slash, key = value.partition("/")
-    return f"{host.partition('.')[0]}{slash}{key}"
+def _copy_source(value: str, known_hosts: re.Pattern[str], suffix: str) -> str:
+    """Return `bucket/key` for `bucket.host/key`, where the host is the request's own or one of the vendor's.
+
+    Under any other host it would be a guess where the bucket's name ends. Raises INVALID_ARGUMENT.
+    """
+    authority, _, key = value.partition("/")
+    host = split_port(authority)[0].lower()
+    own = re.fullmatch(rf"([a-z0-9.-]+)\.{re.escape(suffix)}", host) if suffix else None
+    match = own or known_hosts.fullmatch(host)
+    if match is None or not key:
+        message = "The copy source must be bucket.host/key, with a host of this service."
+        raise ApiError(INVALID_ARGUMENT, f"copy source at {host}", message=message)
+    return f"{match[1]}/{key}"
 
 
 def _without_overwriting(vendor: HeaderMap, headers: Headers, translated: Headers) -> Headers:

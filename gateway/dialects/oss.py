@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING, Final
 from gateway.dialects import headers as header_maps
 from gateway.dialects.answers import error_headers, score_headers
 from gateway.dialects.base import Analyse, Rendered
+from gateway.dialects.extensions import refuse_reserved
 from gateway.dialects.process import OSS_ASYNC_PROCESS, OSS_PROCESS, oss_parameters, refuse_conflict
+from gateway.dialects.rights import read_action
 from gateway.dialects.translated import Vocabulary, forward
 from gateway.dialects.xml import DECLARATION, write
 from gateway.errors import (
@@ -30,7 +32,7 @@ NAME: Final = "oss"
 SCHEMES: tuple[str, ...] = ("oss_v1", "oss_v2", "oss_v4")
 
 _SCORE = "image/score"
-_SCORE_ACTIONS = ("s3:GetObject", "oss:ProcessImm")
+_SCORE_ACTION = "oss:ProcessImm"
 # Documented by the vendor (IMG and IMM, "Parameters of image processing"), not offered here.
 _OTHER_ACTIONS = frozenset(
     {
@@ -76,6 +78,7 @@ _MAX_ERROR_BYTES = 4095  # oss2 reads 4096 bytes of an error and no more
 
 def interpret(head: RequestHead, target: Target) -> Intent:
     """Score for `x-oss-process=image/score`, the same call on S3 for plain object calls; ApiError for the rest."""
+    refuse_reserved(target.ref)
     if not oss_parameters(head):
         return forward(head, target, _WORDS)
     refuse_conflict(head)
@@ -88,7 +91,8 @@ def interpret(head: RequestHead, target: Target) -> Intent:
     if not target.ref.key:
         raise ApiError(INVALID_ARGUMENT, "no key", message="x-oss-process applies to an object, not to a bucket.")
     _check_process(head.parameter(OSS_PROCESS) or "")
-    return Analyse(_SCORE_ACTIONS, head.parameter("versionId") or None, OSS_PROCESS)
+    version_id = head.parameter("versionId") or None
+    return Analyse((read_action(version_id), _SCORE_ACTION), version_id, OSS_PROCESS)
 
 
 def _check_process(process: str) -> None:
@@ -168,7 +172,7 @@ def render_error(error: ApiError, context: AnswerContext) -> Rendered:
     kind = error.kind
     document = _error_document(error, context)
     number = (("x-oss-ec", kind.ec),) if kind.ec else ()
-    headers = (*_request_headers(context), *number, *error_headers(kind, context))
+    headers = (*_request_headers(context), *number, *error_headers(error, context))
     if context.method == "HEAD":
         return Rendered(kind.status, (*headers, ("x-oss-err", base64.b64encode(document).decode("ascii"))), b"")
     return Rendered(kind.status, headers, document)

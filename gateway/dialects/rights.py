@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from gateway.errors import INVALID_ARGUMENT, METHOD_NOT_ALLOWED, ApiError
+from gateway.errors import ACCESS_DENIED, INVALID_ARGUMENT, INVALID_REQUEST, METHOD_NOT_ALLOWED, ApiError
+from gateway.request import parse_query
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
     from gateway.request import Headers, ObjectRef
 
@@ -103,6 +104,10 @@ _BUCKET_HEADERS: Mapping[str, str] = {
     "x-amz-object-ownership": "PutBucketOwnershipControls",
 }
 _GRANT_PREFIX = "x-amz-grant-"
+_VERSION = "versionId"
+# The query parameters by which `action` decides: whoever adds one to a signed URL asks for something else.
+SUBRESOURCES = frozenset({*_BUCKET_SUBRESOURCES, *_OBJECT_SUBRESOURCES, _VERSION})
+RESPONSE_OVERRIDE = "response-"
 
 
 def action(method: str, ref: ObjectRef, parameter_names: Iterable[str]) -> str:
@@ -128,7 +133,7 @@ def action(method: str, ref: ObjectRef, parameter_names: Iterable[str]) -> str:
         raise ApiError(INVALID_ARGUMENT, message=f"Conflicting query string parameters: {', '.join(found)}.")
     plain = (_OBJECT if ref.key else _BUCKET)[column]
     needed = table[found[0]][column] if found else plain
-    if ref.key and "versionId" in names and needed in _VERSIONED:
+    if ref.key and _VERSION in names and needed in _VERSIONED:
         needed = needed.replace("Object", "ObjectVersion")
     return f"s3:{needed}"
 
@@ -139,6 +144,11 @@ def _refuse_bucket_subresource(names: set[str], column: int) -> None:
             raise ApiError(INVALID_ARGUMENT, message=f"The parameter {name} applies to a bucket, not to an object.")
 
 
+def read_action(version_id: str | None) -> str:
+    """Return the action that reading an object needs, or one named version of it."""
+    return "s3:GetObject" if version_id is None else "s3:GetObjectVersion"
+
+
 def header_actions(method: str, ref: ObjectRef, headers: Headers) -> tuple[str, ...]:
     """Return the further actions that a writing request's headers ask for, on the same target: ACL, tags, retention."""
     if _COLUMNS.get(method, 0) == 0:
@@ -147,3 +157,22 @@ def header_actions(method: str, ref: ObjectRef, headers: Headers) -> tuple[str, 
     acl = table["x-amz-acl"]
     found = (acl if name.startswith(_GRANT_PREFIX) else table.get(name) for name, _ in headers)
     return tuple(dict.fromkeys(f"s3:{needed}" for needed in found if needed))
+
+
+def refuse_uncovered(covers: Callable[[str], bool], parameter_names: Iterable[str]) -> None:
+    """Raise ACCESS_DENIED for a sub-resource that anybody could have added to a signed request.
+
+    `covers` tells of a parameter whether the signature would break (`Claim.covers`). SigV2, OSS V1 and COS cover only
+    the names on their own lists, which are older or shorter than ours.
+    """
+    for name in parameter_names:
+        if name in SUBRESOURCES and not covers(name):
+            message = f"The signature does not cover the parameter {name}, so it is refused."
+            raise ApiError(ACCESS_DENIED, f"uncovered {name}", message=message)
+
+
+def refuse_overrides(raw_query: str) -> None:
+    """Raise INVALID_REQUEST for a `response-*` parameter: S3 lets nobody choose answer headers without a signature."""
+    if any(parameter.name.startswith(RESPONSE_OVERRIDE) for parameter in parse_query(raw_query)):
+        message = "Request specific response headers cannot be used for anonymous GET requests."
+        raise ApiError(INVALID_REQUEST, "anonymous response override", message=message)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from gateway.dialects import rights
 from gateway.dialects.answers import error_headers
 from gateway.dialects.base import Forward, Rendered, StoreRequest
+from gateway.dialects.extensions import refuse_extensions, refuse_reserved
 from gateway.dialects.headers import end_to_end
 from gateway.dialects.xml import DECLARATION, write
 
@@ -20,20 +21,28 @@ SCHEMES: tuple[str, ...] = ("aws_v4", "aws_v2")
 
 
 def interpret(head: RequestHead, target: Target) -> Intent:
-    """Forward whatever it is, as it is; raises ApiError only where no right can be named (`rights.action`)."""
+    """Forward whatever it is, as it is; raises ApiError only where no right can be named."""
+    refuse_reserved(target.ref)
     headers = end_to_end(head.headers)
-    names = (parameter.name for parameter in head.parameters)
+    names = [parameter.name for parameter in head.parameters]
+    refuse_extensions(headers, names)
     return Forward(
         action=rights.action(head.method, target.ref, names),
         store=StoreRequest(head.method, target.raw_key, head.raw_query, headers),
         translated=False,
-        also=rights.header_actions(head.method, target.ref, headers),
+        also=rights.header_actions(head.method, target.ref, (*headers, *_hoisted(head))),
     )
+
+
+def _hoisted(head: RequestHead) -> Headers:
+    """Return the x-amz-* headers that a presigned URL carries as parameters: stores that take them act on them."""
+    named = ((parameter.name.lower(), parameter.value) for parameter in head.parameters)
+    return tuple((name, value) for name, value in named if name.startswith("x-amz-"))
 
 
 def render_error(error: ApiError, context: AnswerContext) -> Rendered:
     """Render S3's error document; HEAD gets the headers alone."""
-    headers = (("x-amz-request-id", context.request_id), *error_headers(error.kind, context))
+    headers = (("x-amz-request-id", context.request_id), *error_headers(error, context))
     if context.method == "HEAD":
         return Rendered(error.kind.status, headers, b"")
     elements = (

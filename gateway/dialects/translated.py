@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from gateway.dialects.base import Forward, StoreRequest
+from gateway.dialects.extensions import refuse_extensions
 from gateway.dialects.headers import to_store
-from gateway.dialects.rights import action, header_actions
+from gateway.dialects.rights import RESPONSE_OVERRIDE, action, header_actions
 from gateway.errors import NOT_IMPLEMENTED, ApiError
 
 if TYPE_CHECKING:
@@ -16,7 +17,6 @@ if TYPE_CHECKING:
 
 _METHODS = frozenset({"GET", "HEAD", "PUT", "DELETE"})
 _READING = frozenset({"GET", "HEAD"})
-_RESPONSE_OVERRIDE = "response-"
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,9 +43,11 @@ def forward(head: RequestHead, target: Target, words: Vocabulary) -> Forward:
     if head.method not in _METHODS or not ref.bucket or (head.method == "GET" and not ref.key):
         raise _unsupported(words, f"{head.method} on {_level(ref)}{_subresources(head)}")
     kept = tuple(parameter for parameter in head.parameters if _is_kept(parameter, head.method, ref, words))
-    headers = to_store(words.headers, head.headers)
+    names = [parameter.name for parameter in kept]
+    headers = to_store(words.headers, head.headers, _suffix(head, target))
+    refuse_extensions(headers, names)
     return Forward(
-        action=action(head.method, ref, (parameter.name for parameter in kept)),
+        action=action(head.method, ref, names),
         store=StoreRequest(head.method, target.raw_key, "&".join(parameter.raw for parameter in kept), headers),
         translated=True,
         also=header_actions(head.method, ref, headers),
@@ -57,11 +59,16 @@ def _is_kept(parameter: Parameter, method: str, ref: ObjectRef, words: Vocabular
     name, reads_object = parameter.name, bool(ref.key) and method in _READING
     if ref.key and name == "versionId":
         return bool(parameter.value)
-    if reads_object and name.startswith(_RESPONSE_OVERRIDE):
+    if reads_object and name.startswith(RESPONSE_OVERRIDE):
         return bool(parameter.value)
     if name in words.read_subresources or not (reads_object or name in words.ignored):
         raise _unsupported(words, f"{method} on {_level(ref)} with {name}")
     return False
+
+
+def _suffix(head: RequestHead, target: Target) -> str:
+    """Return what follows the bucket in the request's host, `""` where the host does not name it."""
+    return head.host.removeprefix(f"{target.ref.bucket}.") if target.addressed == "host" else ""
 
 
 def _unsupported(words: Vocabulary, what: str) -> ApiError:

@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
+from contextlib import asynccontextmanager
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from gateway.auth.base import Chunked, Payload, Sha256, Unsigned
-from gateway.body.digest import AsIs, BodyFilter, Sha256Filter
+from gateway.body.checksums import ALGORITHMS, SDK_ALGORITHM
+from gateway.body.filters import BodyPlan, plan
 from gateway.dialects.xml import parse_error
-from gateway.errors import MISSING_CONTENT_LENGTH, NOT_IMPLEMENTED, ApiError, from_store
-from gateway.request import HOP_BY_HOP
-from gateway.stores.upstream import UNSIGNED, Body
+from gateway.errors import MISSING_CONTENT_LENGTH, ApiError, from_store
+from gateway.journeys.batch_delete import checked
+from gateway.request import HOP_BY_HOP, parse_query, query_without
+from gateway.stores.spool import spooled
+from gateway.stores.upstream import Body
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
-    from gateway.dialects.base import AnswerContext, Dialect, Forward
+    from gateway.auth.base import Payload
+    from gateway.authorise import MayDelete
+    from gateway.body.filters import BodyFilter
+    from gateway.dialects.base import AnswerContext, Dialect, Forward, StoreRequest
     from gateway.request import Headers
     from gateway.stores.upstream import StoreAnswer, StoreBucket
     from gateway.wire import Exchange
@@ -30,30 +37,37 @@ async def forward(
     store: StoreBucket,
     dialect: Dialect,
     context: AnswerContext,
+    may_delete: MayDelete | None = None,
 ) -> None:
-    """Send the request to the store and its answer to the client, both as streams."""
-    body = _request_body(exchange, context.method, payload)
-    async with store.open(intent.store, body) as answer:
-        if not intent.translated:
-            await _relay(exchange, answer, answer.headers)
-            return
-        if answer.status >= 400:
-            raise await store_error(answer)
-        await _relay(exchange, answer, dialect.translate_headers(answer.headers, context))
+    """Send the request to the store and its answer to the client, both as streams.
+
+    With `may_delete` the request is a batch delete, and its keys are judged before the store hears of it.
+    """
+    planned = _plan(exchange, intent.store, payload)
+    request = replace(_without_hoisted_checksum(intent.store), headers=planned.headers)
+    async with _request_body(exchange, request.method, planned) as body:
+        judged = body if may_delete is None else await checked(body, may_delete)
+        async with store.open(request, judged) as answer:
+            if not intent.translated:
+                await _relay(exchange, answer, answer.headers)
+                return
+            if answer.status >= 400:
+                raise await store_error(answer)
+            await _relay(exchange, answer, dialect.translate_headers(answer.headers, context))
 
 
 async def store_error(answer: StoreAnswer) -> ApiError:
     """Read the store's own error, so that it can be told in another dialect."""
-    return from_store(answer.status, *parse_error(await answer.read(_ERROR_BYTES)))
+    return from_store(answer.status, *parse_error(await answer.read(_ERROR_BYTES)), answer.headers)
 
 
 async def _relay(exchange: Exchange, answer: StoreAnswer, headers: Headers) -> None:
-    await exchange.begin(answer.status, answer.reason, end_to_end(headers))
+    await exchange.begin(answer.status, answer.reason, answer_headers(headers))
     async for chunk in answer.chunks():
         await exchange.write(chunk)
 
 
-def end_to_end(headers: Headers) -> Headers:
+def answer_headers(headers: Headers) -> Headers:
     """Drop the hop-by-hop headers, those that `Connection` names included."""
     named = {
         token.strip().lower() for name, value in headers if name.lower() == "connection" for token in value.split(",")
@@ -61,27 +75,47 @@ def end_to_end(headers: Headers) -> Headers:
     return tuple((name, value) for name, value in headers if name.lower() not in HOP_BY_HOP | named)
 
 
-def _request_body(exchange: Exchange, method: str, payload: Payload) -> Body | None:
-    """Wrap the client's body in the filter that its signature asks for; None for a request without one."""
-    body_filter, literal = _filter(payload)
-    length = exchange.declared_length
-    if length is None and exchange.has_body:
-        raise ApiError(MISSING_CONTENT_LENGTH, "chunked body without a declared length")
-    if not length:
-        last = body_filter.finish()  # nothing to hold back: the proof must come before the store hears of it
-        return None if method in _BODILESS else Body(_nothing(last), 0, literal)
-    return Body(_filtered(exchange.body(), body_filter), length, literal)
+def _plan(exchange: Exchange, request: StoreRequest, payload: Payload) -> BodyPlan:
+    if not exchange.has_body and request.method in _BODILESS:
+        return replace(plan(payload, (), 0), headers=request.headers)  # its headers are not about a body
+    completes_multipart = request.method == "POST" and "uploadId" in _parameter_names(request)
+    return plan(payload, request.headers, exchange.declared_length, of_object=completes_multipart)
 
 
-def _filter(payload: Payload) -> tuple[BodyFilter, str]:
-    match payload:
-        case Sha256(digest):
-            return Sha256Filter(digest), digest
-        case Unsigned():
-            return AsIs(), UNSIGNED
-        case Chunked(mode):
-            message = f"Bodies signed as {mode} are not supported yet; sign the payload's SHA-256 or UNSIGNED-PAYLOAD."
-            raise ApiError(NOT_IMPLEMENTED, message=message)
+@asynccontextmanager
+async def _request_body(exchange: Exchange, method: str, planned: BodyPlan) -> AsyncIterator[Body | None]:
+    """Wrap the client's body in its filter; None for a request without one.
+
+    Stores want to know a length beforehand: a body that comes without one is kept aside until it has ended.
+    """
+    chunks = _filtered(exchange.body() if exchange.has_body else _nothing(), planned.body_filter)
+    if planned.length:
+        yield Body(chunks, planned.length, planned.payload)
+    elif planned.length is None and exchange.has_body:
+        message = f"Bodies without a Content-Length may have at most {exchange.spool_bytes} bytes here."
+        too_large = ApiError(MISSING_CONTENT_LENGTH, "chunked body beyond the spool", message=message)
+        async with spooled(chunks, exchange.spool_bytes, too_large) as (kept, length):
+            yield Body(kept, length, planned.payload)
+    else:
+        async for _ in chunks:  # nothing to hold back: the proof must come before the store hears of it
+            pass
+        yield None if method in _BODILESS else Body(_nothing(), 0, planned.payload)
+
+
+def _without_hoisted_checksum(request: StoreRequest) -> StoreRequest:
+    """Leave out the checksum in a presigned upload's query: it is that of the empty body the signer had.
+
+    AWS SDK for JavaScript v3 puts it there when it signs a PutObject without a body; a store that checked the real
+    body against it would refuse every upload.
+    """
+    hoisted = frozenset({SDK_ALGORITHM, *ALGORITHMS})
+    if request.method in _BODILESS or not hoisted & _parameter_names(request):
+        return request
+    return replace(request, raw_query=query_without(parse_query(request.raw_query), hoisted))
+
+
+def _parameter_names(request: StoreRequest) -> frozenset[str]:
+    return frozenset(parameter.name for parameter in parse_query(request.raw_query))
 
 
 async def _filtered(chunks: AsyncIterator[bytes], body_filter: BodyFilter) -> AsyncIterator[bytes]:
@@ -92,6 +126,7 @@ async def _filtered(chunks: AsyncIterator[bytes], body_filter: BodyFilter) -> As
         yield last
 
 
-async def _nothing(last: bytes) -> AsyncIterator[bytes]:
-    if last:
-        yield last
+async def _nothing() -> AsyncIterator[bytes]:
+    pieces: tuple[bytes, ...] = ()
+    for piece in pieces:
+        yield piece

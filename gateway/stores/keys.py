@@ -52,7 +52,7 @@ class ProviderChain:
     async def current(self) -> UpstreamKey:
         """Return the chain's key. Raises UPSTREAM_UNREACHABLE when the chain has none."""
         from aiobotocore.session import get_session  # noqa: PLC0415 # 30 MB that configured keys do not need
-        from botocore.exceptions import BotoCoreError  # noqa: PLC0415 # the same
+        from botocore.exceptions import BotoCoreError, ClientError  # noqa: PLC0415 # the same
 
         try:
             if self._credentials is None:
@@ -60,8 +60,8 @@ class ProviderChain:
             if self._credentials is None:
                 raise ApiError(UPSTREAM_UNREACHABLE, "the AWS provider chain has no credentials for the store")
             frozen = await self._credentials.get_frozen_credentials()
-        except BotoCoreError as error:
-            raise ApiError(UPSTREAM_UNREACHABLE, f"the AWS provider chain failed: {error}") from error
+        except (BotoCoreError, ClientError, OSError) as error:
+            raise ApiError(UPSTREAM_UNREACHABLE, f"the AWS provider chain failed: {type(error).__name__}") from error
         token = Secret(frozen.token) if frozen.token else None
         return UpstreamKey(frozen.access_key, Secret(frozen.secret_key), token)
 

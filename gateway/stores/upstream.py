@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import re
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import aiohttp
@@ -13,7 +14,7 @@ from multidict import CIMultiDict
 from yarl import URL
 
 from gateway.auth import aws_v4
-from gateway.errors import UPSTREAM_BROKEN, UPSTREAM_TIMEOUT, UPSTREAM_UNREACHABLE, ApiError
+from gateway.errors import REQUEST_TIMEOUT, UPSTREAM_BROKEN, UPSTREAM_TIMEOUT, UPSTREAM_UNREACHABLE, ApiError
 from gateway.request import percent_encode
 
 if TYPE_CHECKING:
@@ -30,6 +31,7 @@ EMPTY_SHA256 = hashlib.sha256(b"").hexdigest()
 UNSIGNED = "UNSIGNED-PAYLOAD"
 # What aiohttp would add by itself; a store must see the client's headers and no others.
 _NOT_INVENTED = ("Accept", "Accept-Encoding", "User-Agent", "Content-Type", "Content-Encoding")
+_DNS_NAME = re.compile(r"[a-z0-9]([a-z0-9.-]*[a-z0-9])?")
 _READ_BUFFER_BYTES = 128 * 1024
 
 
@@ -84,14 +86,44 @@ class StoreAnswer:
 
 @dataclass(frozen=True, slots=True)
 class StoreBucket:
-    """One bucket of a store under the store's own name; name `""` is the service."""
+    """One bucket of a store under the store's own name; name `""` is the service.
+
+    `signed` is False for an anonymous client whom the store itself is to judge.
+    """
 
     upstream: Upstream
     name: str
+    signed: bool = True
 
     def open(self, request: StoreRequest, body: Body | None = None) -> AbstractAsyncContextManager[StoreAnswer]:
         """Send a request to this bucket; see `Upstream.open`."""
-        return self.upstream.open(self.name, request, body)
+        return self.upstream.open(self.name, request, body, signed=self.signed)
+
+
+class _Flow:
+    """A body on its way, and how long it has stood still, and on whose account."""
+
+    def __init__(self, source: AsyncIterator[bytes]) -> None:
+        self._source = source
+        self._moved_at = asyncio.get_running_loop().time()
+        self.waits_for_client = False
+
+    def still_for_s(self) -> float:
+        """Return the seconds since the last piece came or went."""
+        return asyncio.get_running_loop().time() - self._moved_at
+
+    async def chunks(self) -> AsyncIterator[bytes]:
+        """Yield the body's pieces; the store asks for the next one when it has taken the last."""
+        self._moves(waits_for_client=True)
+        async for chunk in self._source:
+            self._moves(waits_for_client=False)
+            yield chunk
+            self._moves(waits_for_client=True)
+        self._moves(waits_for_client=False)
+
+    def _moves(self, *, waits_for_client: bool) -> None:
+        self._moved_at = asyncio.get_running_loop().time()
+        self.waits_for_client = waits_for_client
 
 
 class Upstream:
@@ -121,13 +153,15 @@ class Upstream:
         await self._session.close()
 
     @asynccontextmanager
-    async def open(self, bucket: str, request: StoreRequest, body: Body | None = None) -> AsyncIterator[StoreAnswer]:
+    async def open(
+        self, bucket: str, request: StoreRequest, body: Body | None = None, *, signed: bool = True
+    ) -> AsyncIterator[StoreAnswer]:
         """Send a request and yield the answer with its body unread; leaving early closes the connection.
 
-        `bucket` is the store's own name (`""`: the service). Raises UPSTREAM_UNREACHABLE, UPSTREAM_BROKEN and
-        UPSTREAM_TIMEOUT, all before the first byte of an answer.
+        `bucket` is the store's own name (`""`: the service); `signed=False` sends the request as nobody's. Raises
+        UPSTREAM_UNREACHABLE, UPSTREAM_BROKEN and UPSTREAM_TIMEOUT, all before the first byte of an answer.
         """
-        response = await self._send(bucket, request, body)
+        response = await self._send(bucket, request, body, signed=signed)
         headers = tuple((n.decode("latin-1"), v.decode("utf-8", "surrogateescape")) for n, v in response.raw_headers)
         try:
             yield StoreAnswer(response.status, response.reason or "", headers, response)
@@ -135,17 +169,15 @@ class Upstream:
             # Returns the connection to the pool when the body was read to its end, cuts it otherwise.
             response.release() if response.content.at_eof() else response.close()
 
-    async def _send(self, bucket: str, request: StoreRequest, body: Body | None) -> aiohttp.ClientResponse:
-        deadline_s = None if body else self._settings.response_timeout_s
+    async def _send(
+        self, bucket: str, request: StoreRequest, body: Body | None, *, signed: bool
+    ) -> aiohttp.ClientResponse:
         try:
-            async with asyncio.timeout(deadline_s):
-                try:
-                    return await self._send_once(bucket, request, body)
-                except (aiohttp.ServerDisconnectedError, aiohttp.ClientOSError) as error:
-                    # A pooled connection that died in the meantime deserves one more try; a refused one does not.
-                    if body is not None or isinstance(error, aiohttp.ClientConnectorError):
-                        raise
-                    return await self._send_once(bucket, request, body)
+            if body is not None:
+                return await self._send_body(bucket, request, body, signed=signed)
+            # aiohttp itself tries once more when a pooled connection has died in the meantime, and only then.
+            async with asyncio.timeout(self._settings.response_timeout_s):
+                return await self._send_once(bucket, request, None, signed=signed)
         except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError) as error:
             raise ApiError(UPSTREAM_UNREACHABLE, f"cannot connect: {type(error).__name__}") from error
         except TimeoutError as error:
@@ -153,12 +185,44 @@ class Upstream:
         except (aiohttp.ClientError, OSError) as error:
             raise _refusal_behind(error) or ApiError(UPSTREAM_BROKEN, f"no answer: {type(error).__name__}") from error
 
-    async def _send_once(self, bucket: str, request: StoreRequest, body: Body | None) -> aiohttp.ClientResponse:
+    async def _send_body(
+        self, bucket: str, request: StoreRequest, body: Body, *, signed: bool
+    ) -> aiohttp.ClientResponse:
+        """Send a request with its body, for as long as something moves. Raises REQUEST_TIMEOUT, UPSTREAM_TIMEOUT."""
+        idle_s = self._settings.idle_timeout_s
+        flow = _Flow(body.chunks)
+        moving = replace(body, chunks=flow.chunks())
+        task = asyncio.ensure_future(self._send_once(bucket, request, moving, signed=signed))
+        try:
+            while not (await asyncio.wait({task}, timeout=idle_s / 4))[0]:
+                if flow.still_for_s() > idle_s:
+                    kind = REQUEST_TIMEOUT if flow.waits_for_client else UPSTREAM_TIMEOUT
+                    raise ApiError(kind, f"nothing moved for {idle_s:g} s")
+            return task.result()
+        finally:
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+
+    async def _send_once(
+        self, bucket: str, request: StoreRequest, body: Body | None, *, signed: bool
+    ) -> aiohttp.ClientResponse:
         host, raw_path = self._address(bucket, request.raw_key)
-        payload = body.payload if body else EMPTY_SHA256
         headers: Headers = (("host", host), *request.headers)
+        payload = body.payload if body else EMPTY_SHA256
+        signature = await self._signature(request, raw_path, headers, payload) if signed else ()
+        length = (("content-length", str(body.length)),) if body else ()
+        query = f"?{request.raw_query}" if request.raw_query else ""
+        return await self._session.request(
+            request.method,
+            URL(f"{self._endpoint.scheme}://{host}{raw_path}{query}", encoded=True),
+            headers=CIMultiDict((*headers, *signature, *length)),
+            data=body.chunks if body else None,
+            allow_redirects=False,
+        )
+
+    async def _signature(self, request: StoreRequest, raw_path: str, headers: Headers, payload: str) -> Headers:
         key = await self._keys.current()
-        signature = aws_v4.sign(
+        return aws_v4.sign(
             request.method,
             raw_path,
             request.raw_query,
@@ -170,22 +234,16 @@ class Upstream:
             now=self._clock(),
             token=key.token,
         )
-        length = (("content-length", str(body.length)),) if body else ()
-        query = f"?{request.raw_query}" if request.raw_query else ""
-        return await self._session.request(
-            request.method,
-            URL(f"{self._endpoint.scheme}://{host}{raw_path}{query}", encoded=True),
-            headers=CIMultiDict((*headers, *signature, *length)),
-            data=body.chunks if body else None,
-            allow_redirects=False,
-        )
 
     def _address(self, bucket: str, raw_key: str) -> tuple[str, str]:
-        """Return (Host, raw path) for the bucket in the store's own addressing style."""
+        """Return (Host, raw path) for the bucket in the store's own addressing style.
+
+        A name that cannot be part of a host name goes into the path, as the SDKs put it there too.
+        """
         base = self._endpoint.raw_path.rstrip("/")
         if not bucket:
             return self._endpoint.authority, f"{base}/"
-        if self._settings.addressing == "virtual":
+        if self._settings.addressing == "virtual" and _DNS_NAME.fullmatch(bucket):
             return f"{bucket}.{self._endpoint.authority}", f"{base}/{raw_key}"
         name = percent_encode(bucket)
         return self._endpoint.authority, f"{base}/{name}/{raw_key}" if raw_key else f"{base}/{name}"

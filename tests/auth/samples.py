@@ -51,7 +51,7 @@ def target_of(head: RequestHead) -> Target:
 def identified(
     head: RequestHead, *, now: datetime = NOW, keyring: Keyring = KEYRING, hosts: HostMap = HOSTS
 ) -> identify.Verified:
-    return identify.identify(head, identify.find_claim(head), locate(head, hosts), keyring, now)
+    return identify.identify((head,), identify.find_claim(head), locate(head, hosts), keyring, now)
 
 
 def signed_aws_v4(head: RequestHead, now: datetime = NOW, token: Secret | None = None) -> RequestHead:

@@ -15,6 +15,7 @@ from tests.auth.samples import (
     HOST,
     HOSTS,
     KEY_ID,
+    KEYRING,
     NOW,
     SECRET,
     head_of,
@@ -189,3 +190,18 @@ def test_the_token_is_found_under_either_name() -> None:
     for name in ("x-cos-security-token", "x-ci-security-token"):
         assert cos.parse(with_headers(signed_cos(head_of()), ((name, "T"),))).token == "T"
         assert cos.parse(replace(presigned("cos"), raw_query=presigned("cos").raw_query + f"&{name}=T")).token == "T"
+
+
+@pytest.mark.parametrize("name", ["x-cos-copy-source", "x-cos-acl", "x-cos-meta-a", "x-cos-security-tokens"])
+def test_a_vendor_header_that_nobody_signed_is_refused(name: str) -> None:
+    url = presigned("cos", "PUT")
+    assert _refusal(with_headers(url, ((name, "x"),))) is errors.ACCESS_DENIED
+    listed = _signed(head_of("PUT", headers=((name, "x"),)), ("host", name), ())
+    assert identified(listed).claim is not None
+
+
+def test_a_token_that_sdks_add_after_signing_is_accepted_and_compared() -> None:
+    head = with_headers(_signed(head_of(), ("host",), ()), (("x-cos-security-token", "T"),))
+    keyring = {KEY_ID: replace(KEYRING[KEY_ID], token=Secret("T"))}
+    assert identified(head, keyring=keyring).claim is not None
+    assert _refusal(head) is errors.INVALID_TOKEN

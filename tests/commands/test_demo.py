@@ -10,7 +10,7 @@ import boto3
 import pytest
 from PIL import Image
 
-from gateway.commands.presign import DEMO_ACCESS_KEY, DEMO_SECRET
+from gateway.commands.demo_names import DEMO_ACCESS_KEY, DEMO_SECRET
 from tests.commands.test_config import gateway
 from tests.conftest import Demo, free_port, start_demo, stop_demo
 from tests.proc import eventually, family, is_alive

@@ -1,17 +1,16 @@
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 import requests
 
-from tests.commands.test_config import gateway
+from tests.commands.test_config import gateway, sample_configuration
 
 if TYPE_CHECKING:
-    from tests.conftest import Demo
+    from pathlib import Path
 
-ROOT = Path(__file__).resolve().parent.parent.parent
+    from tests.conftest import Demo
 
 
 def fetched(demo: Demo, url: str) -> requests.Response:
@@ -56,9 +55,7 @@ def test_a_cos_url_cannot_name_a_bucket_at_an_ip_address() -> None:
 
 
 def test_the_secret_comes_from_the_environment_or_from_the_key_file(tmp_path: Path) -> None:
-    text = (ROOT / "config" / "gateway.toml").read_text()
-    (tmp_path / "gateway.toml").write_text(text.replace('"keys.toml"', f'"{ROOT}/config/keys.toml"'))
-    config = ("--config", str(tmp_path / "gateway.toml"))
+    config = ("--config", str(sample_configuration(tmp_path)))
     by_file = gateway("presign", "--dialect", "oss", *config, "b", "k")
     assert "OSSAccessKeyId=WEBSITE1" in by_file.stdout
     assert gateway("presign", *config, "--access-key", "NOBODY", "b", "k").returncode == 1

@@ -44,8 +44,9 @@ def test_assess_quality_asks_for_a_score(method: str, query: str) -> None:
     assert asked(query, method) == Analyse(("s3:GetObject", "ci:CreateAssessQualityJob"), None, "ci-process")
 
 
-def test_the_version_of_the_object_is_taken_from_the_query() -> None:
-    assert asked("ci-process=AssessQuality&versionId=v1").version_id == "v1"
+def test_the_version_of_the_object_is_taken_from_the_query_and_needs_its_own_right() -> None:
+    versioned = ("s3:GetObjectVersion", "ci:CreateAssessQualityJob")
+    assert asked("ci-process=AssessQuality&versionId=v1") == Analyse(versioned, "v1", "ci-process")
 
 
 @pytest.mark.parametrize(

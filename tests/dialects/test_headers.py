@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.dialects.headers import COS, OSS, HeaderMap, end_to_end, storage_class, to_client, to_store
-from gateway.errors import NOT_IMPLEMENTED, ApiError
+from gateway.errors import INVALID_ARGUMENT, INVALID_REQUEST, NOT_IMPLEMENTED, ApiError
 
 VENDORS = pytest.mark.parametrize("vendor", [OSS, COS], ids=["oss", "cos"])
 META_NAMES = st.text("abcdefghijklmnopqrstuvwxyz0123456789-", min_size=1)
@@ -187,3 +187,76 @@ def test_an_untold_storage_class_is_standard() -> None:
 def test_headers_that_the_connection_header_names_stay_behind() -> None:
     headers = (("connection", "close, X-Hop"), ("x-hop", "1"), ("te", "trailers"), ("x-kept", ""))
     assert end_to_end(headers) == (("x-kept", ""),)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "x-amz-server-side-encryption",
+        "X-Amz-Meta-A",
+        "x-oss-forbid-overwrite",
+        "x-cos-acl",
+        "If-None-Match",
+        "content-md5",
+        "content-type",
+        "range",
+        "cache-control",
+        "expires",
+        "date",
+        "host",
+        "authorization",
+        "cookie",
+    ],
+)
+def test_the_connection_header_cannot_take_a_header_out_of_the_request(name: str) -> None:
+    headers = (("connection", f"close, {name}"), (name.lower(), "1"))
+    with pytest.raises(ApiError) as caught:
+        end_to_end(headers)
+    assert caught.value.kind is INVALID_REQUEST
+    assert name.lower() in caught.value.message
+
+
+@pytest.mark.parametrize("value", ["close", "keep-alive, TE", "Upgrade, HTTP2-Settings", "", ","])
+def test_what_clients_and_proxies_say_about_their_connection_is_accepted(value: str) -> None:
+    headers = (("connection", value), ("http2-settings", "A"), ("if-none-match", "*"))
+    assert ("if-none-match", "*") in end_to_end(headers)
+
+
+@pytest.mark.parametrize(
+    ("value", "suffix", "expected"),
+    [
+        ("src-125.cos.ap-beijing.myqcloud.com/k", "", "src-125/k"),
+        ("src-125.cos.ap-beijing.myqcloud.com/k", "gw.test", "src-125/k"),
+        ("src-125.cos-internal.ap-beijing.tencentcos.cn/k", "", "src-125/k"),
+        ("src-125.cos.accelerate.myqcloud.com/d/k%20?versionId=1", "", "src-125/d/k%20?versionId=1"),
+        ("src.gw.test:9000/k", "gw.test", "src/k"),
+        ("SRC.GW.test/k", "gw.test", "src/k"),
+        ("a.dotted.name.gw.test/k", "gw.test", "a.dotted.name/k"),
+        ("a.name.cos.ap-beijing.myqcloud.com/k", "cos.ap-beijing.myqcloud.com", "a.name/k"),
+    ],
+)
+def test_a_cos_copy_source_names_its_bucket_before_a_known_host(value: str, suffix: str, expected: str) -> None:
+    assert to_store(COS, (("x-cos-copy-source", value),), suffix) == (("x-amz-copy-source", expected),)
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        "secret.anything.example/k",
+        "secret/k",
+        "secret.cos.ap-beijing.myqcloud.com.evil.example/k",
+        "a.name.cos.ap-beijing.myqcloud.com/k",
+        "secret%2Fk.gw.test/k",
+        "secret.gw.testing/k",
+        "gw.test/k",
+        ".gw.test/k",
+        "src.gw.test",
+        "src.gw.test/",
+        "/src/k",
+        "http://src.gw.test/k",
+    ],
+)
+def test_a_cos_copy_source_that_could_mean_another_bucket_is_refused(value: str) -> None:
+    with pytest.raises(ApiError) as caught:
+        to_store(COS, (("x-cos-copy-source", value),), "gw.test")
+    assert caught.value.kind is INVALID_ARGUMENT

@@ -49,8 +49,9 @@ def test_image_score_asks_for_a_score(method: str, query: str) -> None:
     assert asked(query, method) == Analyse(("s3:GetObject", "oss:ProcessImm"), None, "x-oss-process")
 
 
-def test_the_version_of_the_object_is_taken_from_the_query() -> None:
-    assert asked("x-oss-process=image/score&versionId=a%2Fb").version_id == "a/b"
+def test_the_version_of_the_object_is_taken_from_the_query_and_needs_its_own_right() -> None:
+    versioned = ("s3:GetObjectVersion", "oss:ProcessImm")
+    assert asked("x-oss-process=image/score&versionId=a%2Fb") == Analyse(versioned, "a/b", "x-oss-process")
     assert asked("x-oss-process=image/score&versionId=").version_id is None
 
 

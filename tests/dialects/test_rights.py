@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import pytest
 
-from gateway.dialects.rights import action, header_actions
-from gateway.errors import INVALID_ARGUMENT, METHOD_NOT_ALLOWED, ApiError
+from gateway.dialects.rights import action, header_actions, read_action, refuse_overrides, refuse_uncovered
+from gateway.errors import ACCESS_DENIED, INVALID_ARGUMENT, INVALID_REQUEST, METHOD_NOT_ALLOWED, ApiError
 from gateway.request import ObjectRef
 
 SERVICE, BUCKET, OBJECT = ObjectRef("", ""), ObjectRef("b", ""), ObjectRef("b", "k")
@@ -100,3 +100,31 @@ def test_headers_that_write_more_than_bytes_need_their_own_actions(
 ) -> None:
     found = header_actions(method, ref, tuple((name, "x") for name in names.split()))
     assert found == tuple(f"s3:{name}" for name in expected.split())
+
+
+@pytest.mark.parametrize("name", ["retention", "legal-hold", "encryption", "publicAccessBlock", "versionId", "acl"])
+def test_a_subresource_that_the_signature_leaves_out_is_refused_and_named(name: str) -> None:
+    with pytest.raises(ApiError) as caught:
+        refuse_uncovered(lambda _: False, ["prefix", name])
+    assert caught.value.kind is ACCESS_DENIED
+    assert name in caught.value.message
+
+
+def test_covered_subresources_and_parameters_that_decide_nothing_are_accepted() -> None:
+    refuse_uncovered({"retention", "versionId"}.__contains__, ["retention", "versionId", "prefix", "Expires"])
+
+
+@pytest.mark.parametrize("query", ["response-content-type=text/html", "a=1&response%2Dexpires=0"])
+def test_overriding_answer_headers_without_a_signature_is_refused_as_s3_does(query: str) -> None:
+    with pytest.raises(ApiError) as caught:
+        refuse_overrides(query)
+    assert caught.value.kind is INVALID_REQUEST
+    assert caught.value.message == "Request specific response headers cannot be used for anonymous GET requests."
+
+
+def test_a_query_without_overrides_is_accepted() -> None:
+    refuse_overrides("versionId=1&x=response-expires")
+
+
+def test_reading_a_named_version_is_another_right() -> None:
+    assert (read_action(None), read_action("null")) == ("s3:GetObject", "s3:GetObjectVersion")

@@ -97,3 +97,15 @@ def test_a_key_that_xml_cannot_hold_does_not_break_the_error() -> None:
 def test_answer_headers_are_not_renamed() -> None:
     headers = (("x-amz-meta-a", "1"), ("ETag", '"e"'))
     assert s3.translate_headers(headers, context()) == headers
+
+
+@pytest.mark.parametrize("name", ["x-amz-acl", "X-Amz-Acl"])
+def test_an_acl_that_a_presigned_url_carries_as_a_parameter_needs_its_own_right(name: str) -> None:
+    intent = s3.interpret(head(f"/demo/a?{name}=public-read", "PUT"), on("a"))
+    assert isinstance(intent, Forward)
+    assert intent.also == ("s3:PutObjectAcl",)
+
+
+def test_an_error_may_bring_its_own_headers() -> None:
+    error = ApiError(NO_SUCH_KEY, headers=(("Content-Range", "bytes */7"),))
+    assert dict(s3.render_error(error, context()).headers)["Content-Range"] == "bytes */7"

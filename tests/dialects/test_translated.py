@@ -4,8 +4,9 @@ import pytest
 
 from gateway.dialects import cos, oss
 from gateway.dialects.base import Dialect, Forward, StoreRequest
-from gateway.errors import NOT_IMPLEMENTED, ApiError
-from tests.dialects.samples import head, on
+from gateway.errors import INVALID_ARGUMENT, NOT_IMPLEMENTED, ApiError, from_store
+from gateway.request import HostMap, locate
+from tests.dialects.samples import context, head, on
 
 VENDORS = pytest.mark.parametrize("dialect", [oss, cos], ids=["oss", "cos"])
 
@@ -84,3 +85,28 @@ def test_parameters_known_to_be_harmless_do_not_stop_an_upload() -> None:
     intent = oss.interpret(head("/demo/a?x-oss-traffic-limit=819200", "PUT"), on("a"))
     assert isinstance(intent, Forward)
     assert intent.store.raw_query == ""
+
+
+def copied(source: str, authority: str, hosts: HostMap) -> str:
+    asked = head("/a", "PUT", (("x-cos-copy-source", source),), authority)
+    intent = cos.interpret(asked, locate(asked, hosts))
+    assert isinstance(intent, Forward)
+    return dict(intent.store.headers)["x-amz-copy-source"]
+
+
+def test_a_copy_source_under_the_requests_own_host_is_the_bucket_that_host_would_name() -> None:
+    hosts = HostMap((("gw.test", "cos"),), {"img.example.com": "demo"})
+    assert copied("the.source.gw.test/k", "demo-125.gw.test:9000", hosts) == "the.source/k"
+    with pytest.raises(ApiError) as caught:
+        copied("the.source.gw.test/k", "img.example.com", hosts)
+    assert caught.value.kind is INVALID_ARGUMENT
+    assert copied("src-125.cos.ap-beijing.myqcloud.com/k", "img.example.com", hosts) == "src-125/k"
+
+
+@VENDORS
+@pytest.mark.parametrize("method", ["GET", "HEAD"])
+def test_an_error_of_the_store_keeps_the_headers_that_explain_it(dialect: Dialect, method: str) -> None:
+    told = (("Content-Range", "bytes */7"), ("Content-Length", "300"), ("x-amz-request-id", "other"))
+    rendered = dialect.render_error(from_store(416, "InvalidRange", "", told), context(method))
+    assert [value for name, value in rendered.headers if name == "Content-Range"] == ["bytes */7"]
+    assert not {"Content-Length", "x-amz-request-id"} & dict(rendered.headers).keys()

@@ -132,14 +132,35 @@ async def test_a_client_that_vanishes_in_the_middle_of_an_upload_leaves_no_objec
     assert "/demo/new" not in store.objects
 
 
-async def test_a_chunked_body_without_a_length_is_refused_for_now(gateway: GatewayUnderTest, store: FakeStore) -> None:
-    async def unknown() -> AsyncIterator[bytes]:
-        yield b"abc"
+async def unknown(pieces: list[bytes]) -> AsyncIterator[bytes]:
+    """A body of unknown length: aiohttp's client sends it with Transfer-Encoding: chunked."""
+    for piece in pieces:
+        yield piece
 
-    headers = signed(gateway, "PUT", "/demo/new")
-    status, _, text = await gateway.request("PUT", URL(f"{gateway.url}/demo/new"), headers=headers, data=unknown())
-    assert (status, store.seen) == (411, [])
-    assert b"MissingContentLength" in text
+
+@pytest.mark.parametrize("pieces", [[b"abc"], [bytes(700_000)] * 3, []], ids=["small", "beyond memory", "empty"])
+async def test_a_body_without_a_length_is_kept_aside_until_it_is_known(
+    gateway: GatewayUnderTest, store: FakeStore, pieces: list[bytes]
+) -> None:
+    whole = b"".join(pieces)
+    for payload in ("UNSIGNED-PAYLOAD", hashlib.sha256(whole).hexdigest()):
+        headers = signed(gateway, "PUT", "/demo/new", payload)
+        url = URL(f"{gateway.url}/demo/new")
+        status, _, _ = await gateway.request("PUT", url, headers=headers, data=unknown(pieces))
+        assert (status, store.objects.pop("/demo/new")) == (200, whole)
+        assert store.seen[-1].headers["content-length"] == str(len(whole))
+
+
+async def test_a_body_without_a_length_is_refused_when_it_is_too_long_or_not_the_signed_one(store: FakeStore) -> None:
+    async with running_gateway(store.endpoint, server={"spool_bytes": 1000}) as gateway:
+        url = URL(f"{gateway.url}/demo/new")
+        headers = signed(gateway, "PUT", "/demo/new")
+        status, _, text = await gateway.request("PUT", url, headers=headers, data=unknown([bytes(600)] * 2))
+        assert (status, b"MissingContentLength" in text, b"1000 bytes" in text) == (411, True, True)
+        headers = signed(gateway, "PUT", "/demo/new", hashlib.sha256(b"other").hexdigest())
+        status, _, text = await gateway.request("PUT", url, headers=headers, data=unknown([b"abc"]))
+        assert (status, b"XAmzContentSHA256Mismatch" in text) == (400, True)
+    assert store.seen == []
 
 
 async def test_100_continue_is_sent_only_after_the_head_is_verified(gateway: GatewayUnderTest) -> None:
@@ -262,3 +283,49 @@ async def test_a_copy_needs_the_right_to_read_its_source(gateway: GatewayUnderTe
     url = gateway.s3_url("/demo/public/x", key_id=READER_ID, method="PUT")
     status, _, _ = await gateway.request("PUT", url, headers={"x-amz-copy-source": "/demo/private/x"})
     assert (status, store.seen) == (403, [])
+
+
+async def test_a_copy_never_crosses_from_one_store_to_another() -> None:
+    async with fake_store() as one, fake_store() as two:
+        key = {"access_key": "up", "secret": "s"}
+        upstream = {name: {"endpoint": store.endpoint, **key} for name, store in (("one", one), ("two", two))}
+        buckets = {
+            "a": {"upstream": "one"},
+            "b": {"upstream": "two", "store_name": "payroll"},
+            "secret": {"upstream": "two"},
+        }
+        async with running_gateway("", upstream=upstream, buckets=buckets) as gateway:
+            for source, status in (("/b/x", 501), ("/a/x", 200), ("/secret/x", 501)):
+                headers = (("host", gateway.authority), ("x-amz-copy-source", source))
+                signature = aws_v4.sign(
+                    "PUT",
+                    "/a/copy",
+                    "",
+                    headers,
+                    access_key_id=KEY_ID,
+                    secret=SECRET,
+                    region="r",
+                    payload="UNSIGNED-PAYLOAD",
+                    now=utc_now(),
+                )
+                url = gateway.raw_url("/a/copy")
+                got, _, _ = await gateway.request("PUT", url, headers=dict((*headers, *signature)))
+                assert (source, got) == (source, status)
+    assert (len(one.seen), two.seen) == (1, [])
+
+
+async def test_a_stores_own_name_of_a_configured_bucket_leads_nowhere(store: FakeStore) -> None:
+    store.objects["/prod/x"] = b"1"
+    async with running_gateway(store.endpoint, buckets={"photos": {"store_name": "prod"}}) as gateway:
+        assert (await gateway.get(gateway.s3_url("/photos/x")))[0] == 200
+        assert (await gateway.get(gateway.s3_url("/prod/x")))[0] == 404
+    assert len(store.seen) == 1
+
+
+@pytest.mark.parametrize("bucket", ["evil.example%3A80%3F", "a%40b", "..", "%2E%2E", "a%0d%0ab", "a%5Cb"])
+async def test_a_bucket_name_never_becomes_another_host_or_path(store: FakeStore, bucket: str) -> None:
+    upstream = {"default": {"endpoint": store.endpoint, "access_key": "up", "secret": "s", "addressing": "virtual"}}
+    async with running_gateway(store.endpoint, upstream=upstream) as gateway:
+        url = gateway.raw_url(f"/{bucket}/x")
+        status, _, body = await gateway.get(url, headers=signed(gateway, "GET", f"/{bucket}/x"))
+    assert (status, b"InvalidBucketName" in body, store.seen) == (400, True, [])

@@ -20,7 +20,7 @@ from botocore.exceptions import ClientError
 from qcloud_cos import CosConfig, CosS3Client
 from qcloud_cos.cos_exception import CosServiceError
 
-from gateway.commands.presign import DEMO_ACCESS_KEY, DEMO_SECRET
+from gateway.commands.demo_names import DEMO_ACCESS_KEY, DEMO_SECRET
 from gateway.dialects.xml import XmlLimits, parse
 
 if TYPE_CHECKING:

@@ -1,0 +1,95 @@
+"""What operators may narrow: rates, scores at a time, the life of a URL; and what a refusal may explain."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+import pytest
+
+from gateway.auth import aws_v4
+from tests.harness import KEY_ID, READER_ID, SECRET, running_gateway
+from tests.journeys.test_analyse import OSS, error_of, photo
+
+if TYPE_CHECKING:
+    from tests.fake_store import FakeStore
+
+
+async def test_an_identity_that_asks_too_often_is_told_to_slow_down(store: FakeStore) -> None:
+    store.objects |= {"/demo/a": b"1", "/demo/public/a": b"2"}
+    quotas = {"requests_per_second": 0.01, "burst": 3}
+    async with running_gateway(store.endpoint, quotas=quotas) as gateway:
+        answers = [await gateway.get(gateway.s3_url("/demo/a")) for _ in range(4)]
+        other, _, _ = await gateway.get(gateway.s3_url("/demo/public/a", key_id=READER_ID))
+        oss, headers, body = await gateway.get(gateway.oss_url("demo", "a"))
+    assert [status for status, _, _ in answers] == [200, 200, 200, 503]
+    assert (error_of(answers[3][2])[0], answers[3][1]["Retry-After"]) == ("SlowDown", "1")
+    assert other == 200
+    assert (oss, error_of(body)[0], headers["Retry-After"]) == (503, "QpsLimitExceeded", "1")
+
+
+async def test_scores_at_a_time_are_limited_for_each_identity(store: FakeStore, scorer_address: str) -> None:
+    store.objects |= {"/demo/slow.jpg": photo(), "/demo/a.jpg": photo()}
+    store.faults["/demo/slow.jpg"] = "stall"
+    quotas, limits = {"concurrent_scores": 1}, {"deadline_s": 2}
+    async with running_gateway(store.endpoint, scorer_address, quotas=quotas, limits=limits) as gateway:
+        slow = asyncio.create_task(gateway.get(gateway.oss_url("demo", "slow.jpg", OSS)))
+        await asyncio.wait_for(store.entered.wait(), 5)
+        assert (await gateway.get(gateway.oss_url("demo", "a.jpg", OSS)))[0] == 503
+        assert (await gateway.get(gateway.oss_url("demo", "a.jpg")))[0] == 200, "only scores are counted"
+        assert (await slow)[0] == 400
+        assert (await gateway.get(gateway.oss_url("demo", "a.jpg", OSS)))[0] == 200
+
+
+async def test_a_url_that_lives_longer_than_the_settings_allow_is_refused(store: FakeStore) -> None:
+    store.objects["/demo/a"] = b"1"
+    async with running_gateway(store.endpoint, keys={"max_url_life_s": 300}) as gateway:
+        status, _, body = await gateway.get(gateway.s3_url("/demo/a"))
+        assert (status, "at most 300 seconds" in error_of(body)[1]) == (403, True)
+        status, _, _ = await gateway.get(gateway.oss_url("demo", "a"))
+        assert status == 403
+    async with running_gateway(store.endpoint, keys={"max_url_life_s": 700}) as gateway:
+        assert (await gateway.get(gateway.s3_url("/demo/a")))[0] == 200
+
+
+@pytest.mark.parametrize("explain", [True, False])
+async def test_a_refusal_explains_itself_only_when_told_to(store: FakeStore, *, explain: bool) -> None:
+    async with running_gateway(store.endpoint, server={"explain_refusals": explain}) as gateway:
+        signed = gateway.s3_url("/demo/a", method="PUT")
+        status, _, body = await gateway.get(signed)
+    assert (status, error_of(body)[0]) == (403, "SignatureDoesNotMatch")
+    assert (b"<WouldMatch>method PUT</WouldMatch>" in body) is explain
+    for hidden in (SECRET.reveal(), signed.query["X-Amz-Signature"]):
+        assert hidden.encode() not in body
+    assert KEY_ID.encode() in body or not explain
+
+
+async def test_a_signature_for_a_public_host_is_accepted_and_logged(
+    store: FakeStore, caplog: pytest.LogCaptureFixture
+) -> None:
+    store.objects["/demo/a"] = b"1"
+    caplog.set_level("INFO", "gateway.access")
+    server = {"public_hosts": ["s3.example.com"], "path_prefix": "/s3"}
+    async with running_gateway(store.endpoint, server=server) as gateway:
+        query = aws_v4.presign(
+            "GET",
+            "/s3/demo/a",
+            "",
+            "s3.example.com",
+            access_key_id=KEY_ID,
+            secret=SECRET,
+            region="us-east-1",
+            expires_s=60,
+            now=gateway.now(),
+        )
+        assert (await gateway.get(gateway.raw_url(f"/demo/a?{query}")))[0] == 200
+    assert '"signed_as": "host s3.example.com, the path prefix"' in caplog.text
+
+
+async def test_a_forwarded_host_is_believed_only_from_a_trusted_proxy(store: FakeStore) -> None:
+    store.objects["/demo/a"] = b"1"
+    for networks, status in (["127.0.0.0/8"], 200), (["10.0.0.0/8"], 403):
+        async with running_gateway(store.endpoint, server={"trusted_proxies": networks}) as gateway:
+            url, _ = gateway.cos_url("demo", "a")
+            forwarded = {"X-Forwarded-Host": "demo.cos.localhost", "X-Forwarded-For": "192.0.2.1"}
+            assert (await gateway.get(url, headers=forwarded))[0] == status
