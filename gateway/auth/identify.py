@@ -41,6 +41,19 @@ _BUCKET = re.compile(r"[A-Za-z0-9._:-]{1,255}")
 
 # Stands in for an unknown key, so that its refusal costs the same work; an outcome under it is never believed.
 _NOBODY = Credential("", Secret("nobody"), ANONYMOUS)
+# The same for signatures by public key; the private half was thrown away when this one was made.
+_NOBODYS_KEY = """
+-----BEGIN PUBLIC KEY-----
+MIIBIjANBgkqhkiG9w0BAQEFAAOCAQ8AMIIBCgKCAQEA182EPNkBv6WMNAP5MtmT
+x4XTKww986fIKDoZQGCKLjKsFogX28i4itsRM+qYH5wB7m8nWVsRpibHnogf4IMO
+YtYwcfkNdhfRfKDj5o3Qpybl57gAtq4GOwEHWAcblT0M9+5sngPLSuKqVDI85oCw
+693hgbaK4HGUXQ3HFUaAIxKVWfcWcjgrhDrxu8UIkiRiS7JYxFglx1bN+TmZRUBL
+do/wUn1535mwUSvCbuOD3ZVujtKn35BPQlsIgpC/ztzT+7XPsMB5j1qLEKuClgfr
+FTnT5V4+5QtLc9B6HPg3y6Bm0xr6VGX16wHFBfx8NVKffWiyT/GY894lafaAhqnl
+lwIDAQAB
+-----END PUBLIC KEY-----
+"""
+_NOBODY_PUBLIC = Credential("", Secret(_NOBODYS_KEY), ANONYMOUS, kept="public")
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,13 +111,14 @@ def identify(
         return Verified(ANONYMOUS, None, Unsigned())
     scheme, claim = found
     credential = _credential(keyring, scheme, claim)
+    unknown = credential is _NOBODY or credential is _NOBODY_PUBLIC
     try:
         signed_as, payload = _verify_any(scheme, heads, claim, credential.secret, target, now)
     except ApiError:
-        if credential is _NOBODY:
+        if unknown:
             raise ApiError(INVALID_ACCESS_KEY_ID) from None
         raise
-    if credential is _NOBODY:
+    if unknown:
         raise ApiError(INVALID_ACCESS_KEY_ID)
     _check_token(credential, claim, now)
     return Verified(credential.identity, claim, payload, signed_as)
@@ -112,8 +126,10 @@ def identify(
 
 def _credential(keyring: Keyring, scheme: Scheme, claim: Claim) -> Credential:
     """Find the claim's key, of the kind that its scheme takes: what is public must never serve as a shared secret."""
-    credential = keyring.get(claim.access_key_id, _NOBODY)
-    return credential if (credential.kept == "public") == (scheme.NAME == cloudfront.NAME) else _NOBODY
+    by_public_key = scheme.NAME == cloudfront.NAME
+    nobody = _NOBODY_PUBLIC if by_public_key else _NOBODY
+    credential = keyring.get(claim.access_key_id, nobody)
+    return credential if (credential.kept == "public") == by_public_key else nobody
 
 
 def _verify_any(
