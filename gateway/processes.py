@@ -42,15 +42,20 @@ def fork(function: Callable[[], int]) -> int:
     parent = os.getpid()
     sys.stdout.flush()
     sys.stderr.flush()
+    # A signal between fork and the lines below would be swallowed by the parent's handlers, or reported to the parent.
+    numbers = {signal.SIGTERM, signal.SIGINT, signal.SIGCHLD}
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, numbers)
     pid = os.fork()
     if pid:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
         return pid
     status = 1
     try:
         os.setsid()
         signal.set_wakeup_fd(-1)
-        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGCHLD):
+        for number in numbers:
             signal.signal(number, signal.SIG_DFL)
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
         die_with_parent(parent, signal.SIGTERM)
         status = function()
     except BaseException:  # noqa: BLE001 # the last frame of this process: nobody else will tell
