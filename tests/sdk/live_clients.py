@@ -6,6 +6,7 @@ import asyncio
 import io
 import json
 import sys
+from base64 import b64decode, b64encode
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,13 +21,17 @@ from minio import Minio
 from qcloud_cos import CosConfig, CosS3Client
 
 from tests.stores_up.fixtures import BUCKET, COS_BUCKET
-from tests.stores_up.programs import run
+from tests.stores_up.programs import ProgramError, alone, run
+from tests.stores_up.required import unavailable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
 EXPIRES_S = 600
 COS_DOMAIN = "cos.ap-beijing.myqcloud.com"
+HERE = Path(__file__).resolve().parent
+AIOBOTO3 = "aioboto3==15.5.0"
+AIOBOTO3_HOME = HERE.parent.parent / ".cache" / "aioboto3"
 
 
 @dataclass(frozen=True)
@@ -104,6 +109,40 @@ def aiobotocore_s3(account: Account) -> Calls:
         lambda key: call(lambda s3: s3.delete_object(Bucket=BUCKET, Key=key)),
         lambda key: call(lambda s3: s3.generate_presigned_url("get_object", {"Bucket": BUCKET, "Key": key}, **options)),
         lambda: {row["Key"] for row in call(lambda s3: s3.list_objects_v2(Bucket=BUCKET))["Contents"]},
+    )
+
+
+def aioboto3_python() -> Path:
+    """Install aioboto3 in an environment of its own unless it is there. Raises ProgramError without a registry."""
+    # It pins an aiobotocore that is older than the gateway's.
+    python, installed = AIOBOTO3_HOME / "bin" / "python", AIOBOTO3_HOME / "installed"
+    wanted = f"{AIOBOTO3} on {sys.base_prefix} {sys.version}"
+    with alone("aioboto3"):
+        if not installed.exists() or installed.read_text() != wanted:
+            run((sys.executable, "-m", "venv", "--clear", str(AIOBOTO3_HOME)), 60)
+            run((str(python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check", AIOBOTO3), 300)
+            installed.write_text(wanted)
+    return python
+
+
+def aioboto3_s3(account: Account) -> Calls:
+    try:
+        python = aioboto3_python()
+    except ProgramError as error:
+        unavailable(f"aioboto3 cannot be had: {error}")
+    common = {"endpoint": account.http, "key_id": account.key_id, "secret": account.secret, "bucket": BUCKET}
+
+    def call(operation: str, key: str = "", data: bytes = b"") -> Any:
+        given = common | {"operation": operation, "key": key, "body": b64encode(data).decode()}
+        return json.loads(run((str(python), str(HERE / "aioboto3_driver.py"), json.dumps(given)), 60))
+
+    return Calls(
+        lambda key, data: call("put", key, data),
+        lambda key: b64decode(call("get", key)),
+        lambda key: call("length", key),
+        lambda key: call("delete", key),
+        lambda key: call("url", key),
+        lambda: set(call("listed")),
     )
 
 
@@ -242,6 +281,7 @@ CLIENTS: Mapping[str, Callable[[Account], Calls]] = {
     "boto3 V4 https": lambda account: boto3_s3(account, "s3v4", account.https),
     "boto3 V2 https": lambda account: boto3_s3(account, "s3", account.https),
     "aiobotocore": aiobotocore_s3,
+    "aioboto3": aioboto3_s3,
     "awscli": awscli,
     "s3cmd V4": s3cmd,
     "s3cmd V2": lambda account: s3cmd(account, "--signature-v2"),
