@@ -42,7 +42,9 @@ class Server:
     scorer_queue: int = 32  # pictures that may wait for a scorer, all gateway processes together
     scorer_max_jobs: int = 1000  # a scorer is replaced after so many pictures
     explain_refusals: bool = False  # a 403 for a wrong signature says how it was read and what would have matched
-    spool_bytes: int = 64 * 1024 * 1024  # how much of a body without a Content-Length is kept aside; more is a 411
+    spool_bytes: int = (
+        64 * 1024 * 1024
+    )  # of a body without a Content-Length, kept aside; more goes to the store in parts
     silence_s: float = 90.0  # a connection on which no request gets anywhere for so long is closed
     drain_pause_s: float = 0.0  # after SIGTERM: /readyz says no for so long before the port closes
     drain_s: float = 20.0  # how long running requests may go on after SIGTERM

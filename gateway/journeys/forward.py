@@ -8,11 +8,14 @@ from typing import TYPE_CHECKING
 
 from gateway.body.checksums import ALGORITHMS, SDK_ALGORITHM
 from gateway.body.filters import BodyPlan, plan
+from gateway.dialects.base import Rendered
 from gateway.dialects.xml import parse_error
 from gateway.errors import MISSING_CONTENT_LENGTH, ApiError, from_store
+from gateway.journeys import long_body
 from gateway.journeys.batch_delete import checked
+from gateway.journeys.long_body import LongBody
 from gateway.request import HOP_BY_HOP, parse_query, query_without
-from gateway.stores.spool import spooled
+from gateway.stores.spool import in_time, kept_aside
 from gateway.stores.upstream import Body
 
 if TYPE_CHECKING:
@@ -28,6 +31,7 @@ if TYPE_CHECKING:
 
 _BODILESS = frozenset({"GET", "HEAD", "DELETE", "OPTIONS"})
 _ERROR_BYTES = 64 * 1024
+_IDLE_S = 60.0  # longest silence of a client whose body has no declared length
 
 
 async def forward(
@@ -45,7 +49,12 @@ async def forward(
     """
     planned = _plan(exchange, intent.store, payload)
     request = replace(_without_hoisted_checksum(intent.store), headers=planned.headers)
-    async with _request_body(exchange, request.method, planned) as body:
+    async with _request_body(exchange, request, planned) as body:
+        if isinstance(body, LongBody):
+            headers = await long_body.upload(store, request, body)
+            headers = dialect.translate_headers(headers, context) if intent.translated else headers
+            await exchange.send(Rendered(200, answer_headers(headers), b""))
+            return
         judged = body if may_delete is None else await checked(body, may_delete)
         async with store.open(request, judged) as answer:
             if not intent.translated:
@@ -83,23 +92,30 @@ def _plan(exchange: Exchange, request: StoreRequest, payload: Payload) -> BodyPl
 
 
 @asynccontextmanager
-async def _request_body(exchange: Exchange, method: str, planned: BodyPlan) -> AsyncIterator[Body | None]:
+async def _request_body(
+    exchange: Exchange, request: StoreRequest, planned: BodyPlan
+) -> AsyncIterator[Body | LongBody | None]:
     """Wrap the client's body in its filter; None for a request without one.
 
-    Stores want to know a length beforehand: a body that comes without one is kept aside until it has ended.
+    Stores want to know a length beforehand: a body that comes without one is kept aside until it has ended, and an
+    object too long for that is a LongBody. Raises MISSING_CONTENT_LENGTH for any other body of that kind.
     """
     chunks = _filtered(exchange.body() if exchange.has_body else _nothing(), planned.body_filter)
     if planned.length:
         yield Body(chunks, planned.length, planned.payload)
     elif planned.length is None and exchange.has_body:
-        message = f"Bodies without a Content-Length may have at most {exchange.spool_bytes} bytes here."
-        too_large = ApiError(MISSING_CONTENT_LENGTH, "chunked body beyond the spool", message=message)
-        async with spooled(chunks, exchange.spool_bytes, too_large) as (kept, length):
-            yield Body(kept, length, planned.payload)
+        async with kept_aside(in_time(chunks, _IDLE_S), exchange.spool_bytes) as kept:
+            if kept.length is not None:
+                yield Body(kept.chunks, kept.length, planned.payload)
+            elif long_body.fits(request):
+                yield LongBody(kept.chunks)
+            else:
+                message = f"This body may have at most {exchange.spool_bytes} bytes without a Content-Length here."
+                raise ApiError(MISSING_CONTENT_LENGTH, "chunked body beyond the spool", message=message)
     else:
         async for _ in chunks:  # nothing to hold back: the proof must come before the store hears of it
             pass
-        yield None if method in _BODILESS else Body(_nothing(), 0, planned.payload)
+        yield None if request.method in _BODILESS else Body(_nothing(), 0, planned.payload)
 
 
 def _without_hoisted_checksum(request: StoreRequest) -> StoreRequest:

@@ -6,7 +6,6 @@ known and allowed, and the store hears of it only when the whole form has been j
 
 from __future__ import annotations
 
-import asyncio
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -22,11 +21,10 @@ from gateway.errors import (
     INVALID_ARGUMENT,
     MALFORMED_POST_REQUEST,
     MULTIPLE_CLAIMS,
-    REQUEST_TIMEOUT,
     ApiError,
 )
 from gateway.journeys.forward import answer_headers, store_error
-from gateway.stores.spool import spooled
+from gateway.stores.spool import in_time, spooled
 from gateway.stores.upstream import Body
 
 if TYPE_CHECKING:
@@ -101,25 +99,12 @@ async def begin(exchange: Exchange, head: RequestHead, target: Target) -> PostFo
     if head.parameters:
         raise ApiError(INVALID_ARGUMENT, "query", message="A form upload takes no query parameters.")
     reader = FormReader(parse_boundary(head.one_header("content-type")))
-    chunks = _in_time(exchange.body(), _IDLE_S)
+    chunks = in_time(exchange.body(), _IDLE_S)
     async for chunk in chunks:
         begun = reader.feed(chunk)
         if reader.file is not None:
             return PostForm(_expanded(reader.fields, reader.file), reader.file, reader, begun, chunks)
     raise ApiError(MALFORMED_POST_REQUEST, "the form ends before its file")
-
-
-async def _in_time(chunks: AsyncIterator[bytes], idle_s: float) -> AsyncIterator[bytes]:
-    """Yield the chunks as they come. Raises REQUEST_TIMEOUT when none comes for `idle_s` seconds."""
-    while True:
-        try:
-            async with asyncio.timeout(idle_s):
-                chunk = await anext(chunks, None)
-        except TimeoutError:
-            raise ApiError(REQUEST_TIMEOUT, f"nothing came for {idle_s:g} s") from None
-        if chunk is None:
-            return
-        yield chunk
 
 
 def _expanded(fields: Mapping[str, str], file: FilePart) -> Mapping[str, str]:

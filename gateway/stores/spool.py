@@ -2,18 +2,47 @@
 
 from __future__ import annotations
 
+import asyncio
 import tempfile
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
-    from typing import IO
+from gateway.errors import REQUEST_TIMEOUT, ApiError
 
-    from gateway.errors import ApiError
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, AsyncIterator
+    from typing import IO
 
 _IN_MEMORY_BYTES = 1024 * 1024
 _READ_BYTES = 256 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """A stream from its first byte on. `length` is in bytes; None when the stream is longer than what was kept."""
+
+    chunks: AsyncIterator[bytes]
+    length: int | None
+
+
+@asynccontextmanager
+async def kept_aside(chunks: AsyncIterator[bytes], limit_bytes: int) -> AsyncIterator[Kept]:
+    """Read a stream to its end, or until more than `limit_bytes` have come, then yield it again, whole.
+
+    The first megabyte stays in memory, more goes to an unnamed temporary file, which is gone on leaving.
+    """
+    with tempfile.SpooledTemporaryFile(max_size=_IN_MEMORY_BYTES) as file:
+        length = 0
+        ended = True
+        async for chunk in chunks:
+            file.write(chunk)
+            length += len(chunk)
+            if length > limit_bytes:
+                ended = False
+                break
+        file.seek(0)
+        yield Kept(_reread(file), length) if ended else Kept(_chained(_reread(file), chunks), None)
 
 
 @asynccontextmanager
@@ -22,20 +51,53 @@ async def spooled(
 ) -> AsyncIterator[tuple[AsyncIterator[bytes], int]]:
     """Read a stream to its end, then yield it again with its length in bytes; what was kept is gone on leaving.
 
-    The first megabyte stays in memory, more goes to an unnamed temporary file. Raises `too_large` as soon as more
-    than `limit_bytes` have come.
+    Raises `too_large` as soon as more than `limit_bytes` have come.
+    """
+    async with kept_aside(chunks, limit_bytes) as kept:
+        if kept.length is None:
+            raise too_large
+        yield kept.chunks, kept.length
+
+
+async def pieces(chunks: AsyncIterator[bytes], piece_bytes: int) -> AsyncGenerator[tuple[AsyncIterator[bytes], int]]:
+    """Cut a stream into pieces of `piece_bytes`, the last of them shorter, each with its length in bytes.
+
+    One piece at a time is kept aside, and is gone when the next one is asked for.
     """
     with tempfile.SpooledTemporaryFile(max_size=_IN_MEMORY_BYTES) as file:
-        length = 0
         async for chunk in chunks:
-            length += len(chunk)
-            if length > limit_bytes:
-                raise too_large
-            file.write(chunk)
-        file.seek(0)
-        yield _reread(file), length
+            rest = memoryview(chunk)
+            while rest:
+                rest = rest[file.write(rest[: piece_bytes - file.tell()]) :]
+                if file.tell() == piece_bytes:
+                    file.seek(0)
+                    yield _reread(file), piece_bytes
+                    file.seek(0)
+                    file.truncate()
+        if length := file.tell():
+            file.seek(0)
+            yield _reread(file), length
+
+
+async def in_time(chunks: AsyncIterator[bytes], idle_s: float) -> AsyncIterator[bytes]:
+    """Yield a stream as it comes. Raises REQUEST_TIMEOUT when nothing comes for `idle_s` seconds."""
+    while True:
+        try:
+            async with asyncio.timeout(idle_s):
+                chunk = await anext(chunks, None)
+        except TimeoutError:
+            raise ApiError(REQUEST_TIMEOUT, f"nothing came for {idle_s:g} s") from None
+        if chunk is None:
+            return
+        yield chunk
 
 
 async def _reread(file: IO[bytes]) -> AsyncIterator[bytes]:
     while data := file.read(_READ_BYTES):
         yield data
+
+
+async def _chained(*streams: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    for stream in streams:
+        async for chunk in stream:
+            yield chunk
