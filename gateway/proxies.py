@@ -6,6 +6,8 @@ from dataclasses import replace
 from ipaddress import IPv6Address, ip_address
 from typing import TYPE_CHECKING
 
+from gateway.request import split_port
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from ipaddress import IPv4Address, IPv4Network, IPv6Network
@@ -27,10 +29,10 @@ def believed(head: RequestHead, trusted: Sequence[Network]) -> RequestHead:
         return head
     peer = head.peer
     for entry in reversed(_entries(head, "x-forwarded-for")):
-        if parse_address(entry) is None:
-            break
-        peer = entry
-        if not is_within(entry, trusted):
+        # What cannot be read is nobody: the proxy's own address may have rights that its client has not.
+        peer = entry if parse_address(entry) else split_port(entry)[0].strip("[]")
+        peer = peer if parse_address(peer) else ""
+        if not is_within(peer, trusted):
             break
     hosts, schemes = _entries(head, "x-forwarded-host"), _entries(head, "x-forwarded-proto")
     secure = schemes[-1].lower() == "https" if schemes else head.secure

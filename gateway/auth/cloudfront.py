@@ -87,7 +87,8 @@ def verify(head: RequestHead, claim: Claim, secret: Secret, target: Target, now:
         raise ApiError(SIGNATURE_DOES_NOT_MATCH)
     policy = _policy(head, fields)
     if not any(re.fullmatch(_pattern(policy.resource), url, re.DOTALL) for url in _urls(head)):
-        raise ApiError(ACCESS_DENIED, "the policy is for another resource")
+        # As good as a wrong signature: it may be the one for the address before a proxy (`candidates`).
+        raise ApiError(SIGNATURE_DOES_NOT_MATCH, "the policy is for another resource")
     if policy.network is not None and not is_within(head.peer, [ip_network(policy.network, strict=False)]):
         raise ApiError(ACCESS_DENIED, "the policy is for another network")
     check_window(policy.starts_at, policy.expires_at, now)
@@ -173,7 +174,31 @@ def _is_exact(resource: str) -> bool:
 
 
 def _pattern(resource: str) -> str:
-    return re.escape(resource).replace(r"\*", ".*").replace(r"\?", ".")
+    """Turn a resource into a regular expression for the whole URL.
+
+    A wildcard stays within its part of the URL, or it would reach another host or, past a `?` that anybody may add,
+    any object; only a `*` at the very end takes a query along, as the makers of such policies expect. The first `?`
+    begins the query and stands for itself; later ones are wildcards.
+    """
+    scheme, separator, rest = resource.partition("://")
+    if not separator:
+        return ".*" if resource == "*" else "(?!)"
+    location, question, query = rest.partition("?")
+    open_end = location.endswith("*") and not question
+    authority, slash, path = location.partition("/")
+    parts = [
+        {"http*": "https?", "*": "https?"}.get(scheme, re.escape(scheme)),
+        "://",
+        _wild(authority, "[^/?]"),
+        slash + _wild(path, "[^?]"),
+        r"\?" + _wild(query, ".") if question else "",
+        r"(\?.*)?" if open_end else "",
+    ]
+    return "".join(parts)
+
+
+def _wild(text: str, one: str) -> str:
+    return re.escape(text).replace(r"\*", f"{one}*").replace(r"\?", one)
 
 
 def _is_signed_by(pem: str, signature: bytes, text: bytes) -> bool:

@@ -165,8 +165,9 @@ def check_process_coverage(
 
 
 def check_life(claim: Claim, now: datetime, max_life_s: float) -> None:
-    """Refuse a URL that stays valid for longer than the settings allow (0: any time). Raises ACCESS_DENIED."""
-    if max_life_s and claim.in_query and claim.expires_at and (claim.expires_at - now).total_seconds() > max_life_s:
+    """Refuse a URL, or cookies, valid for longer than the settings allow (0: any time). Raises ACCESS_DENIED."""
+    lasting = claim.in_query or claim.scheme == cloudfront.NAME
+    if max_life_s and lasting and claim.expires_at and (claim.expires_at - now).total_seconds() > max_life_s:
         message = f"Signed URLs may be valid for at most {max_life_s:g} seconds here."
         raise ApiError(ACCESS_DENIED, "the URL lives too long", message=message)
 

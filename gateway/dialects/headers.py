@@ -29,6 +29,7 @@ _CONSUMED = frozenset(
     {
         "authorization",
         "content-length",
+        "cookie",  # no store's business, and CloudFront's are a bearer's credentials
         "expect",
         "host",
         "x-amz-content-sha256",

@@ -6,6 +6,7 @@ three have the same fields but for the prefix of their own ones.
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 from urllib.parse import urlencode, urlsplit, urlunsplit
 
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
 
     Fields = Mapping[str, str]  # a form's fields by lower-case name
 
+# What a header's name may be made of: RFC 9110 section 5.6.2.
+_TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9a-z-]+")
 _PREFIX = {"s3": "x-amz-", "oss": "x-oss-", "cos": "x-cos-"}
 _ENTITY = ("cache-control", "content-disposition", "content-encoding", "content-language", "content-md5", "expires")
 # What follows the vendor's prefix: what becomes a header of the PUT, what S3 alone has, and what is used up already.
@@ -65,6 +68,8 @@ def _headers(dialect: str, fields: Fields, file_type: str) -> Headers:
     found: dict[str, str] = {}
     for name, value in _named(dialect, fields, file_type):
         text = value.strip(" \t")
+        if not _TOKEN.fullmatch(name):
+            raise ApiError(INVALID_ARGUMENT, "no header name", message="A form field's name cannot be a header's name.")
         if name in found:
             raise ApiError(INVALID_ARGUMENT, f"{name} twice", message=f"The form says {name} in two fields.")
         if any(ord(character) < 32 or ord(character) == 127 for character in text):

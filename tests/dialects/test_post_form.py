@@ -160,3 +160,9 @@ def test_the_document_names_the_object() -> None:
 def test_the_location_is_the_objects_own_url(scheme: str, *, secure: bool) -> None:
     head = RequestHead("PUT", "/a%20b", "", "b.example.com:8080", (), "", secure)
     assert location(head) == f"{scheme}://b.example.com:8080/a%20b"
+
+
+@pytest.mark.parametrize("name", ["x-amz-meta-a: b", "x-amz-meta-a\x00", "x-amz-meta-a b", "x-amz-meta-ä"])
+def test_a_field_whose_name_cannot_be_a_headers_is_refused(name: str) -> None:
+    with pytest.raises(ApiError, match="InvalidArgument"):
+        headers("s3", {name: "1"})

@@ -109,3 +109,11 @@ def test_an_acl_that_a_presigned_url_carries_as_a_parameter_needs_its_own_right(
 def test_an_error_may_bring_its_own_headers() -> None:
     error = ApiError(NO_SUCH_KEY, headers=(("Content-Range", "bytes */7"),))
     assert dict(s3.render_error(error, context()).headers)["Content-Range"] == "bytes */7"
+
+
+def test_cookies_never_reach_a_store() -> None:
+    """CloudFront's cookies are a bearer's credentials, and no store's business."""
+    asked = head("/demo/a.jpg", headers=(("cookie", "CloudFront-Policy=secret"), ("x-odd", "1")))
+    intent = s3.interpret(asked, on())
+    assert isinstance(intent, Forward)
+    assert dict(intent.store.headers).keys() == {"x-odd"}
