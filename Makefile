@@ -1,5 +1,5 @@
 # The first two targets are all that a newcomer needs: `make run` and `make test`.
-.PHONY: run test check bench clean
+.PHONY: run test check bench hostile fuzz-scores fit clean
 
 # The newest Python that every dependency is known to run on, else whichever python3 is new enough.
 PYTHON := $(shell for p in python3.13 python3.12 python3.11 python3 python3.14; do \
@@ -24,8 +24,19 @@ check: $(VENV)/.installed-check
 	$(BIN)/mypy
 	$(BIN)/python -m pytest -q tests/test_architecture.py
 
-bench: $(VENV)/.installed-test
+bench: $(VENV)/.installed-bench
 	$(BIN)/python -m bench $(ARGS)
+
+# Longer forms of two tests: 1,000 hostile files in a row, and the scores of 10,000 fuzzed pictures.
+hostile: $(VENV)/.installed-test
+	HOSTILE_FILES=1000 $(BIN)/python -m pytest -q tests/imaging/test_hostile.py $(ARGS)
+
+fuzz-scores: $(VENV)/.installed-test
+	FUZZED_IMAGES=10000 $(BIN)/python -m pytest -q tests/imaging/test_fuzz.py $(ARGS)
+
+# Rebuilds gateway/imaging/network.npz and model_report.json from the rated photos; one thread a process.
+fit: $(VENV)/.installed-fit
+	VIPS_CONCURRENCY=1 OPENBLAS_NUM_THREADS=1 OMP_NUM_THREADS=1 $(BIN)/python -m tools.fit_quality $(ARGS)
 
 clean:
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage
@@ -46,6 +57,16 @@ $(VENV)/.installed-demo: $(VENV)/.created pyproject.toml
 
 $(VENV)/.installed-test: $(VENV)/.created pyproject.toml
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[demo,test]'
+	@touch $@
+
+$(VENV)/.installed-fit: $(VENV)/.created pyproject.toml
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[fit]'
+	@touch $@
+
+# Its peers are optional: a row says so where one is missing.
+$(VENV)/.installed-bench: $(VENV)/.installed-test
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[bench]' || \
+	  echo "Going on without the peers that were to be compared (brisque needs a C++ compiler)." >&2
 	@touch $@
 
 $(VENV)/.installed-check: $(VENV)/.created pyproject.toml

@@ -15,6 +15,7 @@ import tempfile
 import time
 from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -119,7 +120,7 @@ def embedded_rows() -> list[Row]:
 
 
 def compare(what: str, urls: dict[str, str]) -> list[Row]:
-    speeds = interleaved({name: lambda url=url: requests_per_second(url) for name, url in urls.items()}, ROUNDS)
+    speeds = interleaved({name: partial(requests_per_second, url) for name, url in urls.items()}, ROUNDS)
     subject = f"gateway {speeds['gateway']:.0f}/s"
     peers = [name for name in urls if name != "gateway"]
     return [

@@ -1,80 +1,70 @@
-"""Scoring a 12 megapixel JPEG beside a bare libvips decode of the same file, in CPU time, one thread each."""
+"""Scoring beside a bare libvips decode of the same file, and beside who else judges pictures: CPU time and memory."""
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
 import tempfile
 from pathlib import Path
-from time import process_time
-from typing import TYPE_CHECKING
 
-from bench.tools import Row, interleaved
+from bench import memory
+from bench.cost import ROUNDS
+from bench.photos import source, write_pictures
+from bench.tools import FailedError, Row, alone
 
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-ROUNDS = 11
-ONE_THREAD = dict.fromkeys(("VIPS_CONCURRENCY", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1")
+_BARS: dict[str, float | None] = {  # the decode's multiple that scoring may cost; None: for information
+    "12 MP JPEG": 1.0,
+    "48 MP JPEG": 0.8,
+    "0.25 MP JPEG": 10,
+    "12 MP PNG": 1.2,
+    "0.25 MP PNG": None,
+    "12 MP WebP": 1.2,
+    "0.25 MP WebP": None,
+    "12 MP progressive JPEG": None,
+}
+_PEERS = {
+    "laplacian": "OpenCV's variance of Laplacian",
+    "cleanvision": "cleanvision's seven checks",
+    "brisque": "PyPI brisque",
+}
+_PEERS_JUDGE = ("12 MP JPEG", "0.25 MP JPEG")
+_MEMORY_OF = ("0.25 MP JPEG", "12 MP JPEG", "48 MP JPEG", "12 MP PNG")
 
 
 def rows() -> list[Row]:
-    """Measure in a process of its own, since the number of threads is set by its environment."""
-    code = "from bench.scoring import measure; print(*measure())"
-    output = subprocess.run(
-        [sys.executable, "-c", code], env=os.environ | ONE_THREAD, capture_output=True, text=True, check=True
-    ).stdout
-    score, decode = map(float, output.split())
-    subject, beside = f"score {score * 1000:.0f} ms CPU", f"decode {decode * 1000:.0f} ms CPU"
-    return [Row("score a 12 MP JPEG / bare decode", subject, beside, score / decode)]
+    with tempfile.TemporaryDirectory(prefix="bench-") as folder:
+        pictures = write_pictures(Path(folder))
+        print(f"scoring: the pictures are made of {source()}")
+        cost = [row for name, bar in _BARS.items() for row in cost_rows(name, pictures[name], bar)]
+        peak = memory.rows({name: pictures[name] for name in _MEMORY_OF})
+        peers = [peer_row(peer, name, pictures[name]) for name in _PEERS_JUDGE for peer in _PEERS]
+    return [*cost, *peak, *peers]
 
 
-def measure() -> tuple[float, float]:
-    """Return (scoring, bare decode) in seconds of CPU time."""
-    import pyvips  # noqa: PLC0415 # after the environment has said how many threads
-
-    from gateway.imaging.assess import assess  # noqa: PLC0415 # the same
-    from gateway.imaging.probe import Probe  # noqa: PLC0415 # the same
-
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "12mp.jpg"
-        path.write_bytes(large_jpeg())
-        data = path.read_bytes()
-        facts = Probe().feed(data)
-        assert facts is not None
-
-        def score() -> None:
-            descriptor = os.open(path, os.O_RDONLY)
-            try:
-                assess(descriptor, facts, max_pixels=100_000_000)
-            finally:
-                os.close(descriptor)
-
-        def decode() -> None:
-            pyvips.Image.new_from_buffer(data, "", access="sequential").copy_memory()
-
-        found = interleaved({"score": lambda: cpu(score), "decode": lambda: cpu(decode)}, ROUNDS)
-    return found["score"], found["decode"]
+def cost_rows(name: str, path: Path, bar: float | None) -> list[Row]:
+    """The whole of scoring, and its part that decodes."""
+    figures = alone("bench.cost", str(path), "score", "load")
+    score, load, decode = figures["score"], figures["load"], figures["decode"]
+    what, beside = f"{name}, {megabytes(path)}", f"decode {milliseconds(decode)}"
+    return [
+        Row(f"score {what} / decode", f"score {milliseconds(score)}", beside, score / decode, at_most=bar),
+        Row("  of it shrunken decoding", f"load {milliseconds(load)}", beside, load / decode),
+    ]
 
 
-def cpu(function: Callable[[], None]) -> float:
-    started = process_time()
-    function()
-    return process_time() - started
+def peer_row(peer: str, name: str, path: Path) -> Row:
+    """The same for another judge, whose own way of decoding is part of its figure."""
+    what = f"{_PEERS[peer]}, {name} / decode"
+    try:
+        figures = alone("bench.cost", str(path), peer)
+    except FailedError as error:
+        return Row(what, "did not run", str(error), None)
+    own, decode, rounds = figures[peer], figures["decode"], figures["rounds"]
+    what += f", {rounds:.0f} rounds" if rounds < ROUNDS else ""
+    return Row(what, f"{peer} {milliseconds(own)}", f"decode {milliseconds(decode)}", own / decode)
 
 
-def large_jpeg() -> bytes:
-    """The demo's landscape at 4000 x 3000 pixels, with a fresh grain so that it is not smooth."""
-    import io  # noqa: PLC0415 # beside its only user
+def milliseconds(seconds: float) -> str:
+    return f"{seconds * 1000:.{0 if seconds >= 0.1 else 1}f} ms CPU"
 
-    import numpy as np  # noqa: PLC0415 # the same
-    from PIL import Image  # noqa: PLC0415 # the same
 
-    from gateway.commands.pictures import draw_landscape  # noqa: PLC0415 # the same
-
-    large = np.asarray(draw_landscape().resize((4000, 3000), Image.Resampling.LANCZOS), dtype=np.float32)
-    grain = np.random.default_rng(1).normal(0, 2, large.shape)
-    target = io.BytesIO()
-    Image.fromarray(np.clip(large + grain, 0, 255).astype(np.uint8)).save(target, "JPEG", quality=88)
-    return target.getvalue()
+def megabytes(path: Path) -> str:
+    return f"{path.stat().st_size / 1e6:.2f} MB"

@@ -1,7 +1,8 @@
-"""What every benchmark needs: programs, a table row, medians of interleaved runs."""
+"""What every benchmark needs: programs, a table row, medians of interleaved runs, a process of one thread."""
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import statistics
@@ -11,17 +12,39 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
+
+_ONE_THREAD = dict.fromkeys(
+    ("VIPS_CONCURRENCY", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "BLIS_NUM_THREADS"), "1"
+)
 
 
 @dataclass(frozen=True)
 class Row:
-    """One line of the table: `ratio` is the subject's figure divided by its peer's, as `what` says."""
+    """One line of the table.
+
+    `figure` is what `what` says: mostly the subject's figure divided by its peer's (unit "x"), None where the
+    subject did not run. `at_most` and `at_least` are the project's own bars.
+    """
 
     what: str
     subject: str
     beside: str
-    ratio: float
+    figure: float | None
+    unit: str = "x"
+    at_most: float | None = None
+    at_least: float | None = None
+
+    @property
+    def bar(self) -> str:
+        """The bar in words, with an exclamation mark where it is missed; empty where there is none."""
+        if self.at_most is not None:
+            missed = self.figure is None or self.figure > self.at_most
+            return f"<= {self.at_most:g}{' !' if missed else ''}"
+        if self.at_least is not None:
+            missed = self.figure is None or self.figure < self.at_least
+            return f">= {self.at_least:g}{' !' if missed else ''}"
+        return ""
 
     def as_json(self) -> dict[str, Any]:
         return asdict(self)
@@ -43,10 +66,24 @@ def need_programs(packages: dict[str, str]) -> None:
     sys.exit(f"make bench needs: apt-get install {' '.join(missing)}")
 
 
-def interleaved(measures: dict[str, Callable[[], float]], rounds: int) -> dict[str, float]:
+def interleaved(measures: Mapping[str, Callable[[], float]], rounds: int) -> dict[str, float]:
     """Run all measures in turn, `rounds` times, so that a noisy moment hits all of them; return their medians."""
     found: dict[str, list[float]] = {name: [] for name in measures}
     for _ in range(rounds):
         for name, measure in measures.items():
             found[name].append(measure())
     return {name: statistics.median(values) for name, values in found.items()}
+
+
+class FailedError(Exception):
+    """A process that measures ended without a figure; the text is its last line."""
+
+
+def alone(module: str, *arguments: str) -> dict[str, float]:
+    """Run a module as a program of its own, one thread each by its environment; return the figures it prints."""
+    command = [sys.executable, "-m", module, *arguments]
+    done = subprocess.run(command, env=os.environ | _ONE_THREAD, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise FailedError(done.stderr.strip().rpartition("\n")[2])
+    figures: dict[str, float] = json.loads(done.stdout)
+    return figures

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from functools import partial
 from time import process_time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from botocore.auth import S3SigV4Auth
 from botocore.awsrequest import AWSRequest
@@ -31,7 +32,7 @@ NOW = datetime.now(UTC)
 
 def rows() -> list[Row]:
     measures: dict[str, Callable[[], float]] = {
-        name: lambda head=head: microseconds(lambda: verify(head)) for name, head in signed_heads().items()
+        name: partial(microseconds, partial(verify, head)) for name, head in signed_heads().items()
     }
     figures = interleaved({"botocore": lambda: microseconds(sign_with_botocore), **measures}, ROUNDS)
     own = figures.pop("botocore")
@@ -47,7 +48,7 @@ def signed_heads() -> dict[str, RequestHead]:
     base: Headers = (("host", HOST), ("accept", "*/*"), ("user-agent", "bench"))
     bare = RequestHead("GET", PATH, QUERY, HOST, base)
     target = locate(bare, HOSTS)
-    key = {"access_key_id": "AK", "secret": SECRET, "now": NOW}
+    key: dict[str, Any] = {"access_key_id": "AK", "secret": SECRET, "now": NOW}
     added = {
         "AWS SigV4": aws_v4.sign("GET", PATH, QUERY, base[:1], region="r", payload="UNSIGNED-PAYLOAD", **key),
         "AWS SigV2": aws_v2.sign(bare, target, **key),

@@ -48,7 +48,7 @@ def _demo(arguments: argparse.Namespace) -> int:
 def _score(arguments: argparse.Namespace) -> int:
     from gateway.commands.score import score  # noqa: PLC0415
 
-    return score(arguments.paths, config=arguments.config, as_json=arguments.json)
+    return score(arguments.paths, config=arguments.config, style=arguments.style, sheet=arguments.sheet)
 
 
 def _presign(arguments: argparse.Namespace) -> int:
@@ -100,7 +100,12 @@ def _parser() -> argparse.ArgumentParser:
     demo.add_argument("--images", type=Path, metavar="DIR", help="load these pictures instead of drawn samples")
     demo.add_argument("--generate-secret", action="store_true", help="a random secret, needed off the loopback")
     score = command("score", _score, "score files, folders or s3://bucket/prefix")
-    score.add_argument("--json", action="store_true", help="one JSON object a line")
+    style = score.add_mutually_exclusive_group()
+    style.add_argument(
+        "--json", dest="style", action="store_const", const="json", default="table", help="one JSON object a line"
+    )
+    style.add_argument("--csv", dest="style", action="store_const", const="csv", help="comma-separated values")
+    score.add_argument("--sheet", type=Path, metavar="FILE", help="also write a contact sheet (HTML), best first")
     score.add_argument("paths", nargs="+", metavar="PATH")
     presign = command("presign", _presign, "a signed URL")
     presign.add_argument("--dialect", choices=("s3", "oss", "cos"), default="s3")

@@ -6,6 +6,7 @@ import asyncio
 import logging
 import signal
 from contextlib import AsyncExitStack
+from dataclasses import fields
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
@@ -14,6 +15,7 @@ from aiohttp import web
 from gateway.credentials import KeyFileError
 from gateway.handler import Gateway
 from gateway.imaging.pool import ScorerClient
+from gateway.imaging.vendor_limits import strict
 from gateway.listener import PublicServer
 from gateway.quotas import Quotas
 from gateway.settings import default_dialect, host_map, public_face, trusted_networks
@@ -104,11 +106,20 @@ async def compose(
         default_dialect=default_dialect(settings),
         keys=keys,
         upstreams=upstreams,
-        scorer=ScorerClient(scorer_address, settings.limits),
+        scorers=_scorers(settings, scorer_address),
         telemetry=telemetry,
         quotas=Quotas(settings.quotas),
         clock=utc_now,
     )
+
+
+def _scorers(settings: Settings, address: str) -> dict[str, ScorerClient]:
+    """Build one client of the scorers for each dialect, with the limits that hold for its pictures."""
+    scorers = {}
+    for name in (item.name for item in fields(settings.dialects)):
+        narrow = getattr(settings.dialects, name).strict_limits
+        scorers[name] = ScorerClient(address, strict(name, settings.limits) if narrow else settings.limits)
+    return scorers
 
 
 def public_server(gateway: Gateway) -> PublicServer:

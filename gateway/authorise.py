@@ -18,11 +18,12 @@ if TYPE_CHECKING:
     # Decides about one key of a batch delete; the second argument tells that only one version of it is meant.
     MayDelete = Callable[[str, bool], bool]
 
+_WRITE = "s3:PutObject"
 _DELETE, _DELETE_VERSION = "s3:DeleteObject", "s3:DeleteObjectVersion"
 
 
 def needed(intent: Intent) -> tuple[str, ...]:
-    """Return the actions that a request needs on its own target."""
+    """Return the actions that a request needs on its own target; it may need others on a copy's source, or to save."""
     return intent.actions if isinstance(intent, Analyse) else (intent.action, *intent.also)
 
 
@@ -54,6 +55,8 @@ def authorise(
     wanted = [(action, ObjectRef(bucket.name, key)) for action in needed(intent)]
     if source and copied:
         wanted.append((read_action(copied.version_id), ObjectRef(source[0].name, source[1])))
+    if isinstance(intent, Analyse) and intent.save_to is not None:
+        wanted.append((_WRITE, ObjectRef(route_of(intent.save_to.bucket).name, intent.save_to.key)))
     for action, ref in wanted:
         if not identity.allows(action, ref, address):
             raise ApiError(ACCESS_DENIED, f"{identity.name} may not {action} on {ref.bucket}/{ref.key}")

@@ -104,12 +104,13 @@ class Identity:
     """A verified (or anonymous) caller and its statements; deny wins, and silence is refusal.
 
     `upstream` names the store, and with it the key there, that this identity's requests are signed for; `""` leaves
-    that to the bucket.
+    that to the bucket. With `score_headers` its plain reads of pictures tell the score in their headers.
     """
 
     name: str
     statements: tuple[Statement, ...] = ()
     upstream: str = ""
+    score_headers: bool = False
 
     def allows(self, action: str, ref: ObjectRef, address: Address | None) -> bool:
         """Tell whether the statements permit the action (`s3:GetObject`, `oss:ProcessImm` ...) from this address."""
@@ -161,7 +162,7 @@ def parse_keys(
     upstreams: Container[str] | None = None,
     plain_refused: str = "",
 ) -> Keyring:
-    """Parse a key file: `[[identity]] name, upstream`, `[[identity.key]]` and `[[identity.statement]]` below each.
+    """Parse a key file: `[[identity]] name, upstream, score_headers`, below each its keys and statements.
 
     An identity without statements may do nothing. `read_secret_file(path)` returns a secret's text or raises OSError
     or ValueError; `open_sealed(sealed)` returns what was sealed or raises ValueError (None: there is no master key);
@@ -204,12 +205,16 @@ class _Parser:
 
     def identity(self, table: Mapping[str, Any], where: str) -> None:
         name = self.text(table, "name", where)
-        self.refuse_unknown(table, {"name", "upstream", "key", "statement"}, where)
+        self.refuse_unknown(table, {"name", "upstream", "score_headers", "key", "statement"}, where)
         upstream = self.text(table, "upstream", where) if "upstream" in table else ""
         if upstream and self.upstreams is not None and upstream not in self.upstreams:
             self.mistakes.append(f"{where} ({name}): there is no [upstream.{upstream}]")
         rows = self.tables(table, "statement", where)
-        identity = Identity(name, tuple(self.statement(row, f"{where} ({name})") for row in rows), upstream)
+        score_headers = table.get("score_headers", False)
+        if not isinstance(score_headers, bool):
+            self.mistakes.append(f"{where} ({name}): score_headers must be true or false")
+        statements = tuple(self.statement(row, f"{where} ({name})") for row in rows)
+        identity = Identity(name, statements, upstream, score_headers is True)
         for row in self.tables(table, "key", where):
             credential = self.credential(row, identity)
             if credential.access_key_id in self.keyring:

@@ -105,6 +105,7 @@ METHOD_NOT_ALLOWED = ErrorKind(405, "MethodNotAllowed", "The specified method is
 NOT_IMPLEMENTED = ErrorKind(
     501, "NotImplemented", "A header or parameter you provided implies functionality that is not implemented."
 )
+MALFORMED_XML = ErrorKind(400, "MalformedXML", "The XML you provided was not well-formed or not what is expected here.")
 MISSING_CONTENT_LENGTH = ErrorKind(411, "MissingContentLength", "You must provide the Content-Length HTTP header.")
 CONTENT_SHA256_MISMATCH = ErrorKind(
     400,
@@ -147,12 +148,15 @@ INCOMPLETE_BODY = ErrorKind(
 NO_SUCH_KEY = ErrorKind(404, "NoSuchKey", "The specified key does not exist.", ec="0026-00000001")
 NO_SUCH_BUCKET = ErrorKind(404, "NoSuchBucket", "The specified bucket does not exist.", ec="0015-00000101")
 NO_SUCH_VERSION = ErrorKind(404, "NoSuchVersion", "The specified version does not exist.")
+NO_SUCH_UPLOAD = ErrorKind(404, "NoSuchUpload", "The specified multipart upload does not exist.")
 INVALID_OBJECT_STATE = ErrorKind(
     403, "InvalidObjectState", "The operation is not valid for the object's storage class."
 )
 PRECONDITION_FAILED = ErrorKind(
     412, "PreconditionFailed", "At least one of the pre-conditions you specified did not hold."
 )
+# What becomes of a failed `forbid-overwrite`, which S3 knows as a condition
+FILE_ALREADY_EXISTS = ErrorKind(409, "FileAlreadyExists", "The object you specified already exists.")
 UPSTREAM_UNREACHABLE = ErrorKind(
     503, "ServiceUnavailable", "The store behind this gateway cannot be reached.", retry_after_s=5
 )
@@ -170,6 +174,8 @@ NOT_AN_IMAGE = ErrorKind(
 )
 IMAGE_DAMAGED = ErrorKind(400, "InvalidArgument", "The image is damaged or truncated.", cos="InvalidImageFormat")
 IMAGE_TOO_LARGE = ErrorKind(400, "ImageTooLarge", "The image exceeds a limit of this gateway.", ec="0040-00000012")
+IMAGE_SIDE_TOO_LONG = ErrorKind(400, "ImageTooLarge", "A side of the image is too long.", ec="0040-00000019")
+IMAGE_FILE_TOO_LARGE = ErrorKind(400, "ImageTooLarge", "The image's file is too large.", ec="0056-00000002")
 SCORING_TOO_SLOW = ErrorKind(400, "ImageTooLarge", "Scoring the image took longer than this gateway allows.")
 SCORERS_BUSY = ErrorKind(
     503, "SlowDown", "All scorers are busy. Please retry.", oss="ServiceUnavailable", retry_after_s=1

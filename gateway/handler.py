@@ -14,11 +14,13 @@ from gateway.auth.explain import Surroundings, explain
 from gateway.authorise import authorise, needed
 from gateway.credentials import ANONYMOUS, Identity
 from gateway.dialects import registry, rights
-from gateway.dialects.base import Analyse, AnswerContext, Dialect, Forward, StoreRequest
+from gateway.dialects.base import Analyse, AnswerContext, Dialect, Forward
 from gateway.errors import INTERNAL_ERROR, SIGNATURE_DOES_NOT_MATCH, ApiError
 from gateway.journeys import post_form
 from gateway.journeys.analyse import analyse
 from gateway.journeys.forward import forward
+from gateway.journeys.rate import rated
+from gateway.journeys.save import save, spelled_out
 from gateway.proxies import believed, parse_address
 from gateway.request import HostMap, RequestHead, Target, locate, query_without, rename_copy_source
 from gateway.settings import BucketRoute, Settings, route
@@ -53,7 +55,7 @@ class Gateway:
     default_dialect: str
     keys: LiveKeys
     upstreams: Mapping[str, Upstream]
-    scorer: ScorerClient
+    scorers: Mapping[str, ScorerClient]  # by the dialect's name: each has the limits that hold for its pictures
     telemetry: Telemetry
     quotas: Quotas
     clock: Callable[[], datetime]
@@ -82,9 +84,8 @@ class Gateway:
 
     async def _answer(self, request: web.BaseRequest, exchange: Exchange, record: RequestRecord) -> None:
         dialect: Dialect = registry.by_name(self.default_dialect)
-        context = self._context(
-            record, request.method, request.headers.get("Host", ""), request.raw_path.partition("?")[0]
-        )
+        path = request.raw_path.partition("?")[0]
+        context = self._context(record, request.method, request.headers.get("Host", ""), path)
         head: RequestHead | None = None
         form: PostForm | None = None
         try:
@@ -133,8 +134,9 @@ class Gateway:
         identity, address, key = verified.identity, parse_address(head.peer), target.ref.key
         self.quotas.admit(identity.name if identity is not ANONYMOUS else head.peer, monotonic())
         # What: the dialect says what is asked for, and the settings where that lies.
-        intent = dialect.interpret(head, target)
         bucket = route(self.settings, target.ref.bucket)
+        head = await spelled_out(exchange, head, verified.payload, bucket.settings.styles)
+        intent = dialect.interpret(head, target)
         # Allowed? A batch delete names its keys in its body: what is returned will judge them.
         record.action = needed(intent)[-1 if isinstance(intent, Analyse) else 0]
         may_delete = authorise(identity, address, intent, bucket, key, partial(route, self.settings))
@@ -145,12 +147,19 @@ class Gateway:
             case Forward() if proven is not None:
                 await post_form.upload(exchange, proven, intent.store, store, dialect, context)
             case Forward():
-                intent = replace(intent, store=self._with_store_names(intent.store))
+                named = rename_copy_source(intent.store.headers, lambda name: route(self.settings, name).store_name)
+                intent = replace(intent, store=replace(intent.store, headers=named))
+                if identity.score_headers and bucket.settings.scoring:
+                    slot = self.quotas.scoring(identity.name)
+                    intent = await rated(intent, store, self.scorers[dialect.NAME], slot)
                 await forward(exchange, intent, verified.payload, store, dialect, context, may_delete)
             case Analyse():
                 analyst = registry.analysing(dialect)
                 with self.quotas.scoring(identity.name):
-                    rendered = await analyse(head, intent, key, store, self.scorer, analyst, context)
+                    rendered = await analyse(head, intent, key, store, self.scorers[dialect.NAME], analyst, context)
+                if intent.save_to is not None:
+                    place = route(self.settings, intent.save_to.bucket)
+                    rendered = await save(rendered, intent.save_to, self._store_for(identity, place), context)
                 await exchange.send(rendered)
             case _:
                 assert_never(intent)
@@ -165,9 +174,8 @@ class Gateway:
         record.signed_as = difference(head, verified.signed_as)
         scheme, claim = found
         identify.check_life(claim, self.clock(), self.settings.keys.max_url_life_s)
-        names = registry.process_parameters(head)
         setting = self.settings.dialects.cos.unsigned_process
-        if identify.check_process_coverage(claim, target, names, cos_unsigned=setting):
+        if identify.check_process_coverage(claim, target, registry.process_parameters(head), cos_unsigned=setting):
             self.telemetry.uncovered(record)
         rights.refuse_uncovered(claim.covers, (parameter.name for parameter in head.parameters))
         used_up = scheme.CLAIM_PARAMETERS if claim.in_query else frozenset()
@@ -177,10 +185,6 @@ class Gateway:
         """Choose whose key signs: the identity's own one, else the bucket's; nobody's where the store is to judge."""
         unsigned = identity is ANONYMOUS and bucket.settings.anonymous == "store"
         return StoreBucket(self.upstreams[identity.upstream or bucket.upstream], bucket.store_name, signed=not unsigned)
-
-    def _with_store_names(self, request: StoreRequest) -> StoreRequest:
-        headers = rename_copy_source(request.headers, lambda name: route(self.settings, name).store_name)
-        return replace(request, headers=headers)
 
     def _explained(self, error: ApiError, head: RequestHead) -> ApiError:
         around = Surroundings(self.keys.current, self.hosts, self.face, self.clock())

@@ -1,4 +1,4 @@
-"""What scoring says about a picture, as plain data. Must not know numpy, pyvips or any vendor."""
+"""What the processors say about a picture, as plain data. Must not know numpy, pyvips or any vendor."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ class QualityReport:
     """The raw findings; only an adapter rounds, renames or zeroes them for its vendor.
 
     `score` and every value of `sub_scores` lie in 0..1, higher is better. `measures` are the figures behind
-    them, in the units their functions state. `clarity`, `aesthetic` and `content` lie in 0..100. `width` and
-    `height` are pixels after orientation.
+    them, in the units their functions state. `clarity`, `aesthetic` and `content` lie in 0..100. `confidence` lies in
+    0..1: how much the model's members agree on this picture. `width` and `height` are pixels after orientation.
     """
 
     score: float
@@ -36,11 +36,44 @@ class QualityReport:
     clarity: int
     aesthetic: int
     content: int
+    confidence: float
     reasons: tuple[str, ...]
     width: int
     height: int
     format: str
     model_version: str
+
+
+@dataclass(frozen=True, slots=True)
+class ImageInfo:
+    """What a picture's header says. `width` and `height` are pixels as stored, before orientation.
+
+    `file_bytes` and `frames` are None where they are not known. `tags` are EXIF's, by their names in Exif 2.32.
+    """
+
+    format: str
+    width: int
+    height: int
+    file_bytes: int | None
+    frames: int | None
+    tags: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class AverageColour:
+    """The mean colour of a picture in sRGB, each 0..255."""
+
+    red: int
+    green: int
+    blue: int
+
+    @property
+    def hexadecimal(self) -> str:
+        """The colour as both vendors write it: `0x736246`."""
+        return f"0x{self.red:02x}{self.green:02x}{self.blue:02x}"
+
+
+Result = QualityReport | ImageInfo | AverageColour
 
 
 def to_json(report: QualityReport) -> dict[str, Any]:

@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
+import re
 import tomllib
-import types
 from collections.abc import Mapping  # noqa: TC003 # get_type_hints reads the fields' types when settings are loaded
-from dataclasses import MISSING, dataclass, field, fields, is_dataclass
+from dataclasses import dataclass, field, fields, is_dataclass
 from ipaddress import ip_network
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, Union, get_args, get_origin, get_type_hints
+from typing import TYPE_CHECKING, Any, Literal
 
 from gateway.auth.candidates import PublicFace
 from gateway.credentials import Secret
 from gateway.errors import NO_SUCH_BUCKET, ApiError
 from gateway.imaging.limits import Limits
+from gateway.imaging.vendor_limits import impossible
 from gateway.quotas import QuotaSettings
 from gateway.request import HostMap
+from gateway.tables import convert
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -39,6 +41,7 @@ class Server:
     trusted_proxies: tuple[str, ...] = ()  # networks whose X-Forwarded-For, -Host and -Proto are believed
     workers: int = 1  # gateway processes
     scorers: int = 0  # scorer processes; 0 = one a core
+    heavy_scorers: int = 0  # how many of them also take large pictures that must be held whole; 0 = one in four
     scorer_queue: int = 32  # pictures that may wait for a scorer, all gateway processes together
     scorer_max_jobs: int = 1000  # a scorer is replaced after so many pictures
     explain_refusals: bool = False  # a 403 for a wrong signature says how it was read and what would have matched
@@ -83,7 +86,8 @@ class BucketSettings:
     hosts: tuple[str, ...] = ()  # host names that mean this bucket and no other (CNAME)
     anonymous: Literal["deny", "configured", "store"] = "deny"  # "store": sent on unsigned, the store decides
     anonymous_prefixes: tuple[str, ...] = ()  # with "configured": readable by everybody; "" is the whole bucket
-    scoring: bool = True
+    scoring: bool = True  # and the other processors
+    styles: Mapping[str, str] = field(default_factory=dict)  # x-oss-process=style/NAME stands for this process
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +97,7 @@ class DialectSettings:
     hosts: tuple[str, ...] = ()
     default_for_anonymous: bool = False
     unsigned_process: Literal["accept", "refuse"] = "accept"  # COS only: ADR 5
+    strict_limits: bool = False  # pictures that the vendor's own service would refuse are refused here too
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,6 +191,7 @@ def default_dialect(settings: Settings) -> str:
 
 _MAX_PUBLIC_HOSTS = 8
 _MAX_ENCODINGS = 4
+_STYLE_NAME = re.compile("[A-Za-z0-9_.-]{1,63}")
 _SHORT = {
     "GATEWAY_LISTEN": ("server", "listen"),
     "GATEWAY_ADMIN_LISTEN": ("server", "admin_listen"),
@@ -211,12 +217,12 @@ def load(path: Path | None, environ: Mapping[str, str], base: dict[str, Any] | N
 def _finish(table: dict[str, Any], mistakes: list[str]) -> Settings:
     if not table.get("upstream"):
         mistakes.append("no store: [upstream.NAME] with an endpoint is needed (GATEWAY_UPSTREAM__NAME__ENDPOINT)")
-    settings = _convert(Settings, {"upstream": {}, **table}, "", mistakes)
+    settings = convert(Settings, {"upstream": {}, **table}, "", mistakes)
     if not mistakes:
         mistakes.extend(_contradictions(settings))
     if mistakes:
         raise SettingsError("\n".join(mistakes))
-    return settings  # type: ignore[no-any-return] # _convert builds what its first argument names
+    return settings  # type: ignore[no-any-return] # convert builds what its first argument names
 
 
 def _read_file(path: Path, mistakes: list[str]) -> dict[str, Any]:
@@ -269,69 +275,6 @@ def _put(table: dict[str, Any], place: tuple[str, ...], value: str) -> None:
     table[place[-1]] = value
 
 
-def _convert(kind: Any, value: Any, where: str, mistakes: list[str]) -> Any:
-    """Convert a TOML value, or a text from the environment, to a field's type; a mistake gives None."""
-    if is_dataclass(kind):
-        return _convert_table(kind, value, where, mistakes)
-    origin = get_origin(kind)
-    if origin is tuple:
-        items = [item.strip() for item in value.split(",")] if isinstance(value, str) else value
-        if isinstance(items, list) and all(isinstance(item, str) for item in items):
-            return tuple(items)
-    elif origin is Literal and value in get_args(kind):
-        return value
-    elif origin not in (None, Literal, Union, types.UnionType):
-        rows = value if isinstance(value, dict) else {}
-        return {name: _convert(get_args(kind)[1], row, f"{where}.{name}", mistakes) for name, row in rows.items()}
-    elif origin is None and (converted := _convert_plain(kind, value)) is not None:
-        return converted
-    wanted = " or ".join(map(repr, get_args(kind))) if origin is Literal else _WANTED.get(kind, "a list of texts")
-    mistakes.append(f"{where}: must be {wanted}")
-    return None
-
-
-_WANTED = {
-    int: "a whole number that is not negative",
-    float: "a number that is not negative",
-    bool: "true or false",
-    str: "a text",
-    Secret: "a text",
-}
-
-
-def _convert_plain(kind: Any, value: Any) -> Any:
-    if kind in (str, Secret):
-        return kind(value) if isinstance(value, str) else None
-    if isinstance(value, bool) or kind is bool:
-        words = {"true": True, "false": False, True: True, False: False}
-        return words.get(value) if kind is bool and isinstance(value, bool | str) else None
-    try:
-        number = kind(value)
-    except (TypeError, ValueError):
-        return None
-    return number if number >= 0 and (kind is float or not isinstance(value, float)) else None
-
-
-def _convert_table(kind: Any, value: Any, where: str, mistakes: list[str]) -> Any:
-    if not isinstance(value, dict):
-        mistakes.append(f"{where}: must be a table")
-        return None
-    hints = get_type_hints(kind)
-    known = {item.name: item for item in fields(kind)}
-    mistakes.extend(f"{where}{'.' if where else ''}{name}: unknown setting" for name in value if name not in known)
-    given = {name: row for name, row in value.items() if name in known}
-    for name, item in known.items():
-        if name not in given and item.default is MISSING and item.default_factory is MISSING:
-            mistakes.append(f"{where}.{name}: is needed")
-            given[name] = ""
-    return kind(
-        **{
-            name: _convert(hints[name], row, f"{where}.{name}" if where else name, mistakes)
-            for name, row in given.items()
-        }
-    )
-
-
 def _contradictions(settings: Settings) -> Iterator[str]:
     for name, upstream in settings.upstream.items():
         if not upstream.endpoint.startswith(("http://", "https://")):
@@ -350,6 +293,8 @@ def _contradictions(settings: Settings) -> Iterator[str]:
         trusted_networks(settings)
     except ValueError as error:
         yield f"server.trusted_proxies: {error}"
+    narrowed = [item.name for item in fields(Dialects) if getattr(settings.dialects, item.name).strict_limits]
+    yield from impossible(settings.limits, narrowed)
     if settings.server.workers < 1:
         yield "server.workers: must be at least 1"
 
@@ -366,10 +311,19 @@ def _bucket_contradictions(settings: Settings) -> Iterator[str]:
             yield f"buckets.{bucket}.upstream: there is no [upstream.{row.upstream}]"
         if row.anonymous == "configured" and not row.anonymous_prefixes:
             yield f'buckets.{bucket}.anonymous_prefixes: is needed with anonymous = "configured"'
+        yield from _style_contradictions(bucket, row.styles)
         for alias in (bucket, *row.aliases, *(f"host {host.lower()}" for host in row.hosts)):
             if alias in names:
                 yield f"buckets.{bucket}: {alias} already belongs to bucket {names[alias]}"
             names[alias] = bucket
+
+
+def _style_contradictions(bucket: str, styles: Mapping[str, str]) -> Iterator[str]:
+    for name, process in styles.items():
+        if not _STYLE_NAME.fullmatch(name):
+            yield f"buckets.{bucket}.styles: {name!r} must be 1 to 63 letters, digits, '_', '-' and '.'"
+        if process.startswith("style/"):
+            yield f"buckets.{bucket}.styles.{name}: a style cannot stand for another style"
 
 
 def split_listen(text: str) -> tuple[str, int] | None:

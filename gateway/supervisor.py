@@ -15,11 +15,12 @@ import tempfile
 import time
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gateway.credentials import KeyFileError
-from gateway.imaging.launch import worker_command, worker_environment
+from gateway.imaging.launch import heavy_address, worker_command, worker_environment
 from gateway.processes import StartError, fork, listen, raise_open_files
 from gateway.settings import split_listen
 
@@ -33,6 +34,7 @@ _log = logging.getLogger("gateway")
 _HEALTHY_S = 2.0  # a child that lived so long is replaced at once
 _MAX_BACKOFF_S = 5.0
 _SCORER_GRACE_S = 3.0
+_BY_DESIGN = (0, -signal.SIGALRM)  # a scorer that has done its number of jobs, or been overrun by one (ADR 2)
 _LOOK_S = 0.9  # between two looks at the key file; `supervise` asks at least every second
 
 
@@ -61,9 +63,10 @@ class Child:
         if not pid:
             return None
         self.pid = 0
-        self.failures = 0 if status == 0 or now - self.started > _HEALTHY_S else self.failures + 1
+        code = os.waitstatus_to_exitcode(status)
+        self.failures = 0 if code in _BY_DESIGN or now - self.started > _HEALTHY_S else self.failures + 1
         self.not_before = now + (min(_MAX_BACKOFF_S, 0.1 * 2**self.failures) if self.failures else 0.0)
-        return os.waitstatus_to_exitcode(status)
+        return code
 
     def send(self, number: signal.Signals) -> None:
         """Signal the process if it runs."""
@@ -166,25 +169,34 @@ def _signals(wake: int, timeout_s: float) -> set[int]:
 
 @contextmanager
 def scorer_queue(server: Server) -> Iterator[tuple[str, list[Child]]]:
-    """Make the socket that scorers accept jobs from; yield its path and the scorers, not yet started.
+    """Make the sockets that scorers accept jobs from; yield their path and the scorers, not yet started.
 
-    The socket's backlog is the queue: it outlives every scorer, so that a job waits while one is replaced.
+    A socket's backlog is a queue: it outlives every scorer, so that a job waits while one is replaced. The path is
+    that of the queue for most pictures; the one for heavy pictures stands beside it, and only some scorers serve it.
     """
+    count = server.scorers or len(os.sched_getaffinity(0))
+    heavy = min(server.heavy_scorers or count // 4 or 1, count - 1 or 1)  # one, if there are two, is never heavy
     with ExitStack() as stack:
         address = str(Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="gateway-"))) / "scorers")
-        jobs = stack.enter_context(socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET))
-        jobs.bind(address)
-        jobs.listen(server.scorer_queue)
-        command = worker_command(jobs.fileno(), server.scorer_max_jobs)
+        light_fd = stack.enter_context(_queue(address, server.scorer_queue)).fileno()
+        heavy_queue = _queue(heavy_address(address), server.scorer_queue * heavy // count or 1)
+        heavy_fd = stack.enter_context(heavy_queue).fileno()
 
-        jobs.set_inheritable(True)
-
-        def start() -> int:
+        def start(second_fd: int | None) -> int:
+            command = worker_command(light_fd, server.scorer_max_jobs, second_fd)
             no_input = (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0)
             return os.posix_spawn(command[0], command, worker_environment(), file_actions=[no_input], setsid=True)
 
-        count = server.scorers or len(os.sched_getaffinity(0))
-        yield address, [Child(f"scorer {number}", start) for number in range(1, count + 1)]
+        second = [heavy_fd if number < heavy else None for number in range(count)]
+        yield address, [Child(f"scorer {number}", partial(start, fd)) for number, fd in enumerate(second, start=1)]
+
+
+def _queue(address: str, places: int) -> socket.socket:
+    listener = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    listener.bind(address)
+    listener.listen(places)
+    listener.set_inheritable(True)
+    return listener
 
 
 def run_gateways(

@@ -28,13 +28,14 @@ class Seen:
 
 @dataclass
 class FakeStore:
-    """Objects by raw path; `fault` maps a raw path to what goes wrong there."""
+    """Objects by raw path; `faults` maps a raw path to what goes wrong there, `answers` to what is said as it is."""
 
     flavour: str = "plain"
     objects: dict[str, bytes] = field(default_factory=dict)
     types: dict[str, str] = field(default_factory=dict)
     seen: list[Seen] = field(default_factory=list)
     faults: dict[str, str] = field(default_factory=dict)
+    answers: dict[str, tuple[int, bytes, dict[str, str]]] = field(default_factory=dict)  # by "METHOD /raw/path"
     endpoint: str = ""
     entered: asyncio.Event = field(default_factory=asyncio.Event)
     aborted: asyncio.Event = field(default_factory=asyncio.Event)
@@ -60,6 +61,8 @@ class FakeStore:
                     body,
                 )
             )
+            if scripted := self.answers.get(f"{request.method} {path}"):
+                return web.Response(status=scripted[0], body=scripted[1], headers=scripted[2])
             return await (self._faulty(request, path, fault) if fault else self._plain(request, path, body))
         except (asyncio.CancelledError, ConnectionError):
             self.aborted.set()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -23,6 +24,16 @@ def eventually(condition: Callable[[], bool], timeout_s: float = 15) -> None:
 def open_descriptors(pid: int) -> int:
     """The number of a process's open descriptors."""
     return sum(1 for _ in Path(f"/proc/{pid}/fd").iterdir())
+
+
+def threads(pid: int) -> set[int]:
+    """The threads of a process; the first has the process's own number."""
+    return {int(folder.name) for folder in Path(f"/proc/{pid}/task").iterdir()}
+
+
+def resident_bytes(pid: int) -> int:
+    """The memory that a process holds."""
+    return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGESIZE")
 
 
 def is_alive(pid: int) -> bool:

@@ -20,7 +20,8 @@ IMPURE = frozenset(
 CORE = ("gateway.errors", "gateway.request", "gateway.credentials", "gateway.report")
 AUTH = ("gateway.auth.",)
 HEADER = ("gateway.errors", "gateway.imaging.limits", "gateway.imaging.probe", "gateway.imaging.header_")
-PURE_IMAGING = (*HEADER, "gateway.imaging.facts", "gateway.imaging.exif", "gateway.imaging.reading")
+FACTS = ("gateway.imaging.facts", "gateway.imaging.exif", "gateway.imaging.exif_names", "gateway.imaging.reading")
+PURE_IMAGING = (*HEADER, *FACTS, "gateway.imaging.vendor_limits")
 STORES = ("gateway.stores.upstream", "gateway.stores.keys", "gateway.stores.spool")
 """One row a module, or a folder ending in a dot (the longest match counts): which of our modules it may import."""
 MAY_IMPORT: dict[str, tuple[str, ...]] = {
@@ -41,9 +42,10 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "gateway.imaging.limits": PURE_IMAGING,
     "gateway.imaging.probe": PURE_IMAGING,
     "gateway.imaging.worker": ("gateway.errors", "gateway.report", "gateway.processes", "gateway.imaging."),
+    "gateway.tables": ("gateway.credentials",),
     "gateway.settings": (
         *("gateway.auth.candidates", "gateway.credentials", "gateway.errors", "gateway.proxies", "gateway.request"),
-        *("gateway.imaging.limits", "gateway.quotas"),
+        *("gateway.imaging.limits", "gateway.imaging.vendor_limits", "gateway.quotas", "gateway.tables"),
     ),
     "gateway.processes": (),
     "gateway.wire": ("gateway.errors", "gateway.request", "gateway.dialects.base"),
@@ -69,7 +71,7 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     ),
     "gateway.app": (
         *("gateway.credentials", "gateway.handler", "gateway.imaging.pool", "gateway.settings", "gateway.telemetry"),
-        *("gateway.listener", "gateway.quotas"),
+        *("gateway.listener", "gateway.quotas", "gateway.imaging.vendor_limits"),
         *("gateway.key_file", *STORES),
     ),
     "gateway.supervisor": (
@@ -92,7 +94,8 @@ PURE = (
 )
 PURE_TOO = (
     *("gateway.dialects.", "gateway.imaging.registry", *PURE_IMAGING),
-    *("gateway.imaging.messages", "gateway.imaging.score", "gateway.imaging.curves"),
+    *("gateway.imaging.messages", "gateway.imaging.info"),
+    *("gateway.imaging.score", "gateway.imaging.curves", "gateway.imaging.reasons"),
 )
 WITH_AIOHTTP = (
     "gateway.wire",
@@ -159,7 +162,9 @@ def test_the_journey_fits_on_two_screens() -> None:
     assert (PACKAGE / "handler.py").read_text().count("\n") <= 200
 
 
-@pytest.mark.parametrize("module", ["gateway.app", "gateway.supervisor", "gateway.commands.serve"])
+@pytest.mark.parametrize(
+    "module", ["gateway.app", "gateway.supervisor", "gateway.commands.serve", "gateway.imaging.info"]
+)
 def test_a_gateway_process_loads_neither_numpy_nor_pyvips(module: str) -> None:
     code = f"import sys, {module}; print(sorted({{'numpy', 'pyvips', 'PIL', 'cffi'}} & set(sys.modules)))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)

@@ -9,6 +9,7 @@ from gateway.authorise import authorise, needed
 from gateway.credentials import ANONYMOUS, EVERYTHING, Identity, Statement
 from gateway.dialects.base import Analyse, Forward, Intent, StoreRequest
 from gateway.errors import ACCESS_DENIED, ApiError
+from gateway.request import ObjectRef
 from gateway.settings import BucketRoute, load, route
 
 if TYPE_CHECKING:
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 
 HERE, ELSEWHERE = IPv4Address("192.0.2.1"), IPv4Address("198.51.100.1")
 SCORE = Analyse(("s3:GetObject", "oss:ProcessImm"), None, "x-oss-process")
+SAVING = Analyse(("s3:GetObject",), None, "x-oss-process", "score", ObjectRef("closed-125", "results/k"))
 BUCKETS: dict[str, Any] = {
     "closed": {"aliases": ["closed-125"]},
     "open": {"anonymous": "store"},
@@ -93,6 +95,16 @@ def test_the_source_of_a_copy_must_be_readable_under_its_configured_name() -> No
     assert is_allowed(writer, copying("/closed-125/a%20b"), "open", "k")
     assert not is_allowed(writer, copying("closed-125/b"), "open", "k")
     assert not is_allowed(writer, copying("other/a"), "open", "k")
+
+
+def test_saving_needs_the_right_to_write_there_under_the_configured_name() -> None:
+    def writer(*rows: tuple[Literal["allow", "deny"], str, str]) -> Identity:
+        return identity(("allow", "s3:GetObject", "open/*"), *rows)
+
+    assert is_allowed(writer(("allow", "s3:PutObject", "closed/results/*")), SAVING, "open", "k")
+    assert not is_allowed(writer(("allow", "s3:PutObject", "closed/other/*")), SAVING, "open", "k")
+    assert not is_allowed(writer(), SAVING, "open", "k")
+    assert not is_allowed(ANONYMOUS, SAVING, "open", "k")
 
 
 def test_the_address_decides_where_statements_name_networks() -> None:

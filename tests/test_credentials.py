@@ -264,6 +264,11 @@ def test_an_identity_may_name_the_store_that_its_requests_are_signed_for() -> No
         parsed(text, upstreams={"first"})
 
 
+def test_an_identity_gets_scores_in_headers_only_where_it_says_so() -> None:
+    text = 'identity = [{name = "app", score_headers = true, key = [{id = "AK", secret = "s"}]}]'
+    assert (parsed(text)["AK"].identity.score_headers, parsed(KEYS)["AK1"].identity.score_headers) == (True, False)
+
+
 def test_a_plain_secret_is_refused_with_the_reason_given_and_other_secrets_are_not() -> None:
     with pytest.raises(KeyFileError, match=r"^others may read it$"):
         parsed(KEYS, plain_refused="others may read it")
@@ -284,6 +289,7 @@ def test_a_plain_secret_is_refused_with_the_reason_given_and_other_secrets_are_n
         ("[[identity]]\nname='n'\n[[identity.key]]\nid='A'\nsecret='x'\n[[identity.key]]\nid='A'\nsecret='x'", "twice"),
         ("[[identity]]\nname='n'\n[[identity.key]]\nid='A'\nsecret='x'\nexpires=3", "with an offset"),
         ("[[identity]]\nname='n'\nspeed=3", "unknown key 'speed'"),
+        ("[[identity]]\nname='n'\nscore_headers='yes'", "identity 1 (n): score_headers must be true or false"),
         ("[[identity]]\nname='n'\nupstream=''", "'upstream' must be a non-empty text"),
         ("[[identity]]\nname='n'\n[[identity.key]]\nid='A'\nsecret=''", "key 'A': 'secret' must be a non-empty text"),
         ("[[identity]]\nname='n'\n[[identity.key]]\nid='A'\nsecret_enc='x'", "keys.master_key is not set"),

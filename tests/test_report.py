@@ -20,6 +20,7 @@ REPORTS = st.builds(
     clarity=PERCENT,
     aesthetic=PERCENT,
     content=PERCENT,
+    confidence=FRACTIONS,
     reasons=st.lists(st.text()).map(tuple),
     width=st.integers(1),
     height=st.integers(1),
@@ -71,4 +72,4 @@ def test_a_report_cannot_be_changed() -> None:
 
 def example() -> QualityReport:
     flags = Flags(long_image=False, black_and_white=False, small_image=False, big_image=False, pure_image=False)
-    return QualityReport(0.5, {"focus": 0.5}, {"sharpness": 3.0}, flags, 50, 50, 50, ("soft",), 4, 3, "jpeg", "v0")
+    return QualityReport(0.5, {"focus": 0.5}, {"sharpness": 3.0}, flags, 50, 50, 50, 0.9, ("soft",), 4, 3, "jpeg", "v0")

@@ -90,7 +90,13 @@ def test_every_mistake_is_named_at_once(tmp_path: Path) -> None:
         ({**STORE, "buckets": {"b": {"aliases": ["c"]}, "c": {}}}, "c already belongs to bucket b"),
         ({**STORE, "buckets": {"b": {"hosts": ["H"]}, "c": {"hosts": ["h"]}}}, "host h already belongs"),
         ({**STORE, "server": {"listen": "9000"}}, "must be HOST:PORT"),
+        ({**STORE, "buckets": {"b": {"styles": {"a b": "image/score"}}}}, "buckets.b.styles: 'a b' must be 1 to 63"),
+        ({**STORE, "buckets": {"b": {"styles": {"a": "style/b"}}}}, "buckets.b.styles.a: a style cannot stand"),
+        ({**STORE, "buckets": {"b": {"styles": {"a": 3}}}}, "buckets.b.styles.a: must be a text"),
         ({**STORE, "server": {"workers": 0}}, "at least 1"),
+        ({**STORE, "dialects": {"s3": {"strict_limits": True}}}, "dialects.s3.strict_limits: no vendor's limits"),
+        ({**STORE, "dialects": {"cos": {"strict_limits": "very"}}}, "dialects.cos.strict_limits: must be true or"),
+        ({**STORE, "limits": {"formats": ["jpeg", "jpg"]}}, "limits.formats: there is no 'jpg'"),
         ({**STORE, "server": 3}, "server: must be a table"),
     ],
 )
@@ -135,6 +141,11 @@ def test_hosts_and_dialects_come_out_of_the_settings() -> None:
     assert host_map(settings).bound == {"img.example": "b"}
     assert default_dialect(settings) == "cos"
     assert default_dialect(load(None, {}, STORE)) == "s3"
+
+
+def test_vendors_limits_are_off_until_asked_for() -> None:
+    dialects = load(None, {"GATEWAY_DIALECTS__OSS__STRICT_LIMITS": "true"}, STORE).dialects
+    assert (dialects.s3.strict_limits, dialects.oss.strict_limits, dialects.cos.strict_limits) == (False, True, False)
 
 
 def test_shown_settings_hide_the_secret() -> None:

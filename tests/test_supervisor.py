@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from gateway.imaging.launch import worker_command
 from gateway.processes import StartError, fork, listen
 from gateway.settings import Server
-from gateway.supervisor import Child, run_with_scorers, signals_as_bytes, stop, supervise
+from gateway.supervisor import Child, run_with_scorers, scorer_queue, signals_as_bytes, stop, supervise
 from tests.journeys.test_memory import endless_store, opened, read_whole
 from tests.proc import eventually, is_alive
 from tests.served import Served, serving
@@ -100,6 +101,37 @@ def test_a_child_that_ignores_sigterm_is_killed_after_the_grace() -> None:
 
 def test_a_job_beside_the_scorers_gives_its_status() -> None:
     assert run_with_scorers(Server(scorers=1), lambda address: 5 if os.path.exists(address) else 6) == 5  # noqa: PTH110 # a socket
+
+
+@pytest.mark.parametrize(("count", "wish", "heavy"), [(1, 0, 1), (2, 0, 1), (8, 0, 2), (8, 5, 5), (8, 9, 7), (1, 3, 1)])
+def test_some_scorers_take_heavy_pictures_and_where_there_are_two_one_never_does(
+    monkeypatch: pytest.MonkeyPatch, count: int, wish: int, heavy: int
+) -> None:
+    commands: list[list[str]] = []
+
+    def note(_path: str, command: list[str], _environment: dict[str, str], **_: object) -> int:
+        commands.append(command)
+        return 1
+
+    monkeypatch.setattr(os, "posix_spawn", note)
+    with scorer_queue(Server(scorers=count, heavy_scorers=wish)) as (_, scorers):
+        for scorer in scorers:
+            scorer.ensure(0)
+    longer = len(worker_command(0, 0, heavy_fd=0))
+    assert [len(command) == longer for command in commands] == [True] * heavy + [False] * (count - heavy)
+
+
+def test_a_scorer_that_was_overrun_is_replaced_at_once() -> None:
+    def overrun() -> int:
+        signal.signal(signal.SIGALRM, signal.SIG_DFL)
+        signal.raise_signal(signal.SIGALRM)
+        return 0
+
+    child = Child("scorer", lambda: fork(overrun))
+    for _ in range(3):
+        child.ensure(time.monotonic())
+        assert child.pid, "it backs off"
+        eventually(lambda: child.ended(time.monotonic()) == -signal.SIGALRM)
 
 
 def test_a_killed_scorer_and_a_killed_gateway_are_replaced(tmp_path: Path) -> None:

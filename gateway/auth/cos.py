@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from gateway.auth import canonical
 from gateway.auth.base import Claim, Payload, Unsigned, check_signature, check_time
 from gateway.errors import ACCESS_DENIED, INVALID_REQUEST, MULTIPLE_CLAIMS, SIGNATURE_DOES_NOT_MATCH, ApiError
-from gateway.request import parse_query, percent_decode, split_port
+from gateway.request import parse_query, percent_decode, split_port, with_blanks
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -81,7 +81,7 @@ def verify(head: RequestHead, claim: Claim, secret: Secret, target: Target, now:
     """Prove the claim and that it names the bucket; nothing is promised about the body. Raises ApiError."""
     fields = _fields(head, in_query=claim.in_query)
     names = _names(fields["q-url-param-list"], in_query=claim.in_query)
-    parameters = _listed_parameters(canonical.named_values(head), names)
+    parameters = _listed_parameters(canonical.named_values(with_blanks(head)), names)
     values = canonical.received_values(head)
 
     def expected(host: str) -> str:
@@ -109,7 +109,9 @@ def sign(
     """Return the headers to add to a request so that it is signed: all its headers and all its parameters are."""
     added: Headers = () if token is None else (("x-cos-security-token", token.reveal()),)
     values = {**canonical.received_values(head), **dict(added)}
-    fields = _sign(head.method, head.raw_path, canonical.named_values(head), values, secret, now, expires_s)
+    fields = _sign(
+        head.method, head.raw_path, canonical.named_values(with_blanks(head)), values, secret, now, expires_s
+    )
     pairs = {"q-sign-algorithm": "sha1", "q-ak": access_key_id, **fields}
     return (*added, ("authorization", "&".join(f"{name}={value}" for name, value in pairs.items())))
 

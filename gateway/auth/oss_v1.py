@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from gateway.auth import canonical
 from gateway.auth.base import Claim, Payload, Unsigned, check_signature, check_time
 from gateway.errors import MULTIPLE_CLAIMS, ApiError
-from gateway.request import ObjectRef, parse_query
+from gateway.request import ObjectRef, parse_query, with_blanks
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -64,7 +64,7 @@ def verify(head: RequestHead, claim: Claim, secret: Secret, target: Target, now:
     """Prove the claim with the secret; nothing is promised about the body. Raises ApiError."""
     values = canonical.received_values(head)
     date = (head.parameter("Expires") or "") if claim.in_query else _date_line(values)
-    text = _string_to_sign(head.method, values, date, target.ref, canonical.named_values(head))
+    text = _string_to_sign(head.method, values, date, target.ref, canonical.named_values(with_blanks(head)))
     check_signature(canonical.hmac_base64(secret, text, "sha1"), claim.signature)
     check_time(claim, now)
     return Unsigned()
@@ -84,7 +84,9 @@ def sign(
     if token is not None:
         added = (*added, ("x-oss-security-token", token.reveal()))
     values = {**canonical.received_values(head), **dict(added)}
-    text = _string_to_sign(head.method, values, _date_line(values), target.ref, canonical.named_values(head))
+    text = _string_to_sign(
+        head.method, values, _date_line(values), target.ref, canonical.named_values(with_blanks(head))
+    )
     return (*added, ("authorization", f"{_PREFIX}{access_key_id}:{canonical.hmac_base64(secret, text, 'sha1')}"))
 
 

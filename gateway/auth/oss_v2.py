@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from gateway.auth import canonical
 from gateway.auth.base import Claim, Payload, Unsigned, check_signature, check_time
 from gateway.errors import MULTIPLE_CLAIMS, ApiError
-from gateway.request import ObjectRef, parse_query
+from gateway.request import ObjectRef, parse_query, with_blanks
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -64,7 +64,7 @@ def verify(head: RequestHead, claim: Claim, secret: Secret, target: Target, now:
     """Prove the claim with the secret; nothing is promised about the body. Raises ApiError."""
     values = canonical.received_values(head)
     date = (head.parameter("x-oss-expires") or "") if claim.in_query else _date_line(values)
-    parameters = canonical.named_values(head, (_SIGNATURE,) if claim.in_query else ())
+    parameters = canonical.named_values(with_blanks(head), (_SIGNATURE,) if claim.in_query else ())
     text = _string_to_sign(head.method, values, date, claim.signed_headers, target.ref, parameters)
     check_signature(canonical.hmac_base64(secret, text, "sha256"), claim.signature)
     check_time(claim, now)
@@ -86,7 +86,7 @@ def sign(
     if token is not None:
         added = (*added, ("x-oss-security-token", token.reveal()))
     values = {**canonical.received_values(head), **dict(added)}
-    names = canonical.named_values(head)
+    names = canonical.named_values(with_blanks(head))
     text = _string_to_sign(head.method, values, _date_line(values), additional_headers, target.ref, names)
     additional = f"AdditionalHeaders:{';'.join(additional_headers)}," if additional_headers else ""
     signature = canonical.hmac_base64(secret, text, "sha256")

@@ -21,7 +21,7 @@ from gateway.auth.base import (
     parse_expires_seconds,
 )
 from gateway.errors import INVALID_ARGUMENT, MULTIPLE_CLAIMS, ApiError
-from gateway.request import ObjectRef, parse_query
+from gateway.request import ObjectRef, parse_query, with_blanks
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -80,7 +80,7 @@ def verify(head: RequestHead, claim: Claim, secret: Secret, target: Target, now:
     """Prove the claim with the secret; OSS promises nothing about the body. Raises ApiError."""
     scope, signed_at = canonical.scope_and_time(claim)
     values = canonical.received_values(head)
-    parameters = canonical.named_values(head, (_SIGNATURE,) if claim.in_query else ())
+    parameters = canonical.named_values(with_blanks(head), (_SIGNATURE,) if claim.in_query else ())
     request = _canonical_request(head.method, target.ref, parameters, values, claim.signed_headers)
     check_signature(_signature(secret, scope, signed_at, request), claim.signature)
     check_time(claim, now)
@@ -105,7 +105,9 @@ def sign(  # noqa: PLR0913 - the parts of a claim, each under its own name
     if token is not None:
         added = (*added, (_TOKEN, token.reveal()))
     values = {**canonical.received_values(head), **dict(added)}
-    request = _canonical_request(head.method, target.ref, canonical.named_values(head), values, additional_headers)
+    request = _canonical_request(
+        head.method, target.ref, canonical.named_values(with_blanks(head)), values, additional_headers
+    )
     scope = Scope(now.strftime("%Y%m%d"), region, "oss")
     additional = f"AdditionalHeaders={';'.join(additional_headers)}," if additional_headers else ""
     credential = f"Credential={access_key_id}/{scope.text(TERMINATOR)}"

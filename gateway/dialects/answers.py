@@ -5,19 +5,17 @@ from __future__ import annotations
 from email.utils import format_datetime
 from typing import TYPE_CHECKING
 
-from gateway.dialects.base import derived_etag
-
 if TYPE_CHECKING:
     from gateway.dialects.base import AnswerContext, StoredObject
     from gateway.errors import ApiError
     from gateway.request import Headers
 
 
-def score_headers(stored: StoredObject, model_version: str, context: AnswerContext) -> Headers:
-    """Return what a score and its 304 both say: validators, date, and who may keep the answer."""
+def result_headers(stored: StoredObject, context: AnswerContext) -> Headers:
+    """Return what a result and its 304 both say: validators, date, and who may keep the answer."""
     told = (
         ("Date", format_datetime(context.now, usegmt=True)),
-        ("ETag", derived_etag(stored, model_version)),
+        ("ETag", stored.etag),
         ("Last-Modified", stored.last_modified),
         ("Cache-Control", "" if context.public else "private"),
     )

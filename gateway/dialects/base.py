@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from enum import Enum, auto
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from datetime import datetime
 
+    from gateway.dialects.xml import Element
     from gateway.errors import ApiError
-    from gateway.report import QualityReport
-    from gateway.request import Headers, RequestHead, Target
+    from gateway.report import Result
+    from gateway.request import Headers, ObjectRef, RequestHead, Target
 
 _ENTITY_TAG = re.compile(r'(?:W/)?"([^"]*)"|([^\s,"]+)')
 
@@ -40,28 +43,88 @@ class StoreRequest:
 
 
 @dataclass(frozen=True, slots=True)
+class Rating:
+    """What the answer's headers are to say about the object that has this ETag."""
+
+    etag: str
+    headers: Headers
+
+    def told(self, status: int, etag: str) -> Headers:
+        """Return the headers for a whole answer; none when the object has changed in the meantime."""
+        return self.headers if status == 200 and etag == self.etag else ()
+
+
+@dataclass(frozen=True, slots=True)
+class Rewritten:
+    """A document that takes the place of the store's one.
+
+    `etag`: what goes into the header of that name; None sends none, `""` asks for it to be found out at the store,
+    put into the store's document, and this to be written again.
+    """
+
+    document: bytes
+    etag: str | None = None
+
+
+class MultipartStep(Enum):
+    """What a request does to a multipart upload, or to all of a bucket."""
+
+    INITIATE = auto()
+    UPLOAD_PART = auto()
+    COPY_PART = auto()
+    LIST_PARTS = auto()
+    COMPLETE = auto()
+    ABORT = auto()
+    LIST_UPLOADS = auto()
+
+
+@dataclass(frozen=True, slots=True)
+class MultipartCall:
+    """One call about a multipart upload. `upload_id` is `""` where there is none yet, `part_number` 0 (else 1..10000).
+
+    `ref` is the target under the client's names; its key is `""` for LIST_UPLOADS.
+    """
+
+    step: MultipartStep
+    ref: ObjectRef
+    upload_id: str = ""
+    part_number: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class Forward:
     """Pass the request to the store. The right `action` (IAM name) on the target is needed, and each of `also`.
 
     `also` names what a request's headers ask for beside its plain action, such as setting an ACL; reading the source
     of a copy is not among them, since that is a right on another object (`gateway.request.copy_source`).
     When `translated` is false the store's answer goes back untouched; when it is true its headers go through
-    `Dialect.translate_headers` and its errors through `Dialect.render_error`.
+    `Dialect.translate_headers` and its errors through `Dialect.render_error`. `request_rewrite` makes the store's
+    document of the client's one (b"": no body) and raises ApiError; `answer_rewrite` the client's of the store's one.
     """
 
     action: str
     store: StoreRequest
     translated: bool
     also: tuple[str, ...] = ()
+    rating: Rating | None = None
+    request_rewrite: Callable[[bytes], bytes] | None = None
+    answer_rewrite: Callable[[Element], Rewritten] | None = None
+    multipart: MultipartCall | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Analyse:
-    """Score a stored object. Every one of `actions` is needed. `version_id` is None for the current version."""
+    """Hand a stored object to a processor. Every one of `actions` is needed on it.
+
+    `version_id` is None for the current version. With `save_to` (under the client's names) the answer is stored there,
+    which needs the right to write there as well.
+    """
 
     actions: tuple[str, ...]
     version_id: str | None
     parameter: str  # the process parameter that asked for it, as the client named it
+    processor: str = "score"
+    save_to: ObjectRef | None = None
 
 
 Intent = Forward | Analyse
@@ -69,7 +132,10 @@ Intent = Forward | Analyse
 
 @dataclass(frozen=True, slots=True)
 class StoredObject:
-    """What the store said about an object that was scored (header values as they came, `""` when absent)."""
+    """What is told of an object that was processed, `""` when absent.
+
+    `etag` is the result's own (`derived_etag`), the others are as the store said them.
+    """
 
     etag: str
     last_modified: str
@@ -114,26 +180,26 @@ class Dialect(Protocol):
 
 
 class AnalysingDialect(Protocol):
-    """A dialect whose `interpret` may answer Analyse: it says how a score is told. S3 has no words for one."""
+    """A dialect whose `interpret` may answer Analyse: it says how a result is told. S3 has no words for one."""
 
     NAME: str
 
-    def render_report(self, report: QualityReport, stored: StoredObject, context: AnswerContext, /) -> Rendered:
-        """Render a score as the vendor does. The body is complete even for HEAD; sending leaves it out."""
+    def render_result(self, result: Result, stored: StoredObject, context: AnswerContext, /) -> Rendered:
+        """Render a result as the vendor does. The body is complete even for HEAD; sending leaves it out."""
         ...
 
-    def render_not_modified(self, stored: StoredObject, model_version: str, context: AnswerContext, /) -> Rendered:
-        """Render the 304 for a client that already holds this object's score by this model version."""
+    def render_not_modified(self, stored: StoredObject, context: AnswerContext, /) -> Rendered:
+        """Render the 304 for a client that already holds this result."""
         ...
 
 
-def derived_etag(stored: StoredObject, model_version: str) -> str:
-    """Return the quoted ETag of an object's score: a new model version makes old answers stale.
+def derived_etag(etag: str, variant: str) -> str:
+    """Return the quoted ETag of what was made of an object; `variant` tells by what, in which version.
 
-    An object without an ETag gives `""`: a tag made of the model alone would make all such objects look equal.
+    An object without an ETag gives `""`: a tag made of the variant alone would make all such objects look equal.
     """
-    opaque = stored.etag.removeprefix("W/").strip('"')
-    return f'"{opaque}-score-{model_version}"' if opaque else ""
+    opaque = etag.removeprefix("W/").strip('"')
+    return f'"{opaque}-{variant}"' if opaque else ""
 
 
 def not_modified(etag: str, if_none_match: str | None) -> bool:

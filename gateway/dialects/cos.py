@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+import json
+from typing import TYPE_CHECKING, Final, assert_never
 
 from gateway.dialects import headers as header_maps
-from gateway.dialects.answers import error_headers, score_headers
+from gateway.dialects.answer_documents import COS_ANSWERS
+from gateway.dialects.answers import error_headers, result_headers
 from gateway.dialects.base import Analyse, Rendered
 from gateway.dialects.extensions import refuse_reserved
 from gateway.dialects.process import COS_PROCESS, cos_parameters
@@ -13,17 +15,23 @@ from gateway.dialects.rights import read_action
 from gateway.dialects.translated import Vocabulary, forward
 from gateway.dialects.xml import write
 from gateway.errors import INVALID_ARGUMENT, NOT_IMPLEMENTED, ApiError
+from gateway.report import AverageColour, ImageInfo, QualityReport
+from gateway.request import with_blanks
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from gateway.dialects.base import AnswerContext, Intent, StoredObject
-    from gateway.report import QualityReport
+    from gateway.report import Result
     from gateway.request import Headers, RequestHead, Target
 
 NAME: Final = "cos"
 SCHEMES: tuple[str, ...] = ("cos",)
 
 _SCORE = "AssessQuality"
-_SCORE_ACTION = "ci:CreateAssessQualityJob"
+# One right for every processor: each costs a download, and most a decoder (ADR 12).
+_PROCESS_ACTION = "ci:CreateAssessQualityJob"
+_OPERATIONS: Mapping[str, str] = {"imageInfo": "info", "imageAve": "average"}  # Tencent's operation -> our processor
 # Seen in the vendor's SDKs and pages; compared in lower case, since those do not agree on it.
 _OTHER_PROCESSES = frozenset(
     {
@@ -64,27 +72,42 @@ _WORDS = Vocabulary(
         {"acl", "exif", "imageSlim", "legal-hold", "retention", "symlink", "tagging", "uploadId"}
     ),
     ignored=frozenset({"x-cos-traffic-limit"}),
+    answers=COS_ANSWERS,
 )
 
 
 def interpret(head: RequestHead, target: Target) -> Intent:
-    """Score for `ci-process=AssessQuality`, the same call on S3 for plain object calls; ApiError for the rest."""
+    """Analyse for `ci-process=AssessQuality`, `imageInfo` and `imageAve`, the same call on S3 for plain object calls.
+
+    Raises ApiError for the rest.
+    """
     refuse_reserved(target.ref)
     asked = cos_parameters(head)
     if not asked:
-        return forward(head, target, _WORDS)
-    operation = next((name for name in asked if name != COS_PROCESS), "").partition("/")[0]
-    if operation:
-        raise ApiError(NOT_IMPLEMENTED, operation, message=f"The image operation {operation} is not offered here.")
+        return forward(with_blanks(head), target, _WORDS)
+    processor = _read_process(head, asked)
     if head.method not in ("GET", "HEAD"):
-        raise ApiError(INVALID_ARGUMENT, head.method, message="ci-process needs the method GET.")
+        raise ApiError(INVALID_ARGUMENT, head.method, message=f"{asked[0]} needs the method GET.")
+    if not target.ref.key:
+        raise ApiError(INVALID_ARGUMENT, "no key", message=f"{asked[0]} applies to an object, not to a bucket.")
+    version_id = head.parameter("versionId") or None
+    return Analyse((read_action(version_id), _PROCESS_ACTION), version_id, asked[0], processor)
+
+
+def _read_process(head: RequestHead, asked: tuple[str, ...]) -> str:
+    """Return the one processor that the parameters name. Raises ApiError."""
+    for name in asked:
+        if name not in (COS_PROCESS, *_OPERATIONS):
+            operation = name.partition("/")[0]
+            raise ApiError(NOT_IMPLEMENTED, name, message=f"The image operation {operation} is not offered here.")
+    if len(asked) > 1:
+        raise ApiError(INVALID_ARGUMENT, " ".join(asked), message="Image operations cannot be combined here.")
+    if asked[0] in _OPERATIONS:
+        return _OPERATIONS[asked[0]]
     _check_process(head.parameter(COS_PROCESS) or "")
     if head.has_parameter("detect-url"):
         raise ApiError(NOT_IMPLEMENTED, "detect-url", message="Only stored objects are assessed, not detect-url.")
-    if not target.ref.key:
-        raise ApiError(INVALID_ARGUMENT, "no key", message="ci-process applies to an object, not to a bucket.")
-    version_id = head.parameter("versionId") or None
-    return Analyse((read_action(version_id), _SCORE_ACTION), version_id, COS_PROCESS)
+    return "score"
 
 
 def _check_process(process: str) -> None:
@@ -96,12 +119,35 @@ def _check_process(process: str) -> None:
     raise ApiError(INVALID_ARGUMENT, process, message="The value of ci-process is unknown.")
 
 
-def render_report(report: QualityReport, stored: StoredObject, context: AnswerContext) -> Rendered:
-    """Render the score as Tencent's XML; a small image has every other field 0 or FALSE, as the vendor defines it."""
+def render_result(result: Result, stored: StoredObject, context: AnswerContext) -> Rendered:
+    """Render a score as Tencent's XML, anything else as its JSON, whose values are texts.
+
+    In a score a small image has every other field 0 or FALSE, as the vendor defines it.
+    """
+    headers = _result_headers(stored, context)
+    if not isinstance(result, QualityReport):
+        body = json.dumps(_told(result)).encode("ascii")
+        return Rendered(200, (*headers, ("Content-Type", "application/json")), body)
     # cos-python parses the answer only if the type is exactly this one.
-    headers = (*_score_headers(stored, report.model_version, context), ("Content-Type", "application/xml"))
-    body = write(("Response", (*_findings(report), ("RequestId", context.request_id))))
-    return Rendered(200, headers, body)
+    document = write(("Response", (*_findings(result), ("RequestId", context.request_id))))
+    return Rendered(200, (*headers, ("Content-Type", "application/xml")), document)
+
+
+def _told(result: ImageInfo | AverageColour) -> dict[str, str]:
+    match result:
+        case ImageInfo():
+            found = {
+                "format": result.format,
+                "width": result.width,
+                "height": result.height,
+                "size": result.file_bytes,
+                "frame_count": result.frames,
+            }
+            return {name: str(value) for name, value in found.items() if value is not None}
+        case AverageColour():
+            return {"RGB": result.hexadecimal}
+        case _:
+            assert_never(result)
 
 
 def _findings(report: QualityReport) -> tuple[tuple[str, str], ...]:
@@ -123,18 +169,18 @@ def _yes_or_no(finding: bool) -> str:  # noqa: FBT001 # the one argument is what
     return "TRUE" if finding else "FALSE"
 
 
-def render_not_modified(stored: StoredObject, model_version: str, context: AnswerContext) -> Rendered:
-    """Render the 304: the headers of the score without those that describe its content."""
-    return Rendered(304, _score_headers(stored, model_version, context), b"")
+def render_not_modified(stored: StoredObject, context: AnswerContext) -> Rendered:
+    """Render the 304: the headers of the result without those that describe its content."""
+    return Rendered(304, _result_headers(stored, context), b"")
 
 
-def _score_headers(stored: StoredObject, model_version: str, context: AnswerContext) -> Headers:
+def _result_headers(stored: StoredObject, context: AnswerContext) -> Headers:
     told = (
         ("x-cos-request-id", context.request_id),
         ("x-cos-storage-class", header_maps.storage_class(header_maps.COS, stored.storage_class)),
         ("x-cos-version-id", stored.version_id),
     )
-    return (*((name, value) for name, value in told if value), *score_headers(stored, model_version, context))
+    return (*((name, value) for name, value in told if value), *result_headers(stored, context))
 
 
 def render_error(error: ApiError, context: AnswerContext) -> Rendered:

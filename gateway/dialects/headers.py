@@ -124,7 +124,7 @@ OSS = HeaderMap(
             "DEEP_ARCHIVE": "ColdArchive",
         },
     },
-    refused=frozenset(),
+    refused=frozenset({"x-oss-complete-all"}),
     copy_source_host=None,
 )
 COS = HeaderMap(

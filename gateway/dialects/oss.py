@@ -4,155 +4,122 @@ from __future__ import annotations
 
 import base64
 import json
-from typing import TYPE_CHECKING, Final
+from email.utils import format_datetime
+from typing import TYPE_CHECKING, Final, assert_never
 
 from gateway.dialects import headers as header_maps
-from gateway.dialects.answers import error_headers, score_headers
+from gateway.dialects import oss_process
+from gateway.dialects.answer_documents import OSS_ANSWERS
+from gateway.dialects.answers import error_headers, result_headers
 from gateway.dialects.base import Analyse, Rendered
 from gateway.dialects.extensions import refuse_reserved
 from gateway.dialects.process import OSS_ASYNC_PROCESS, OSS_PROCESS, oss_parameters, refuse_conflict
 from gateway.dialects.rights import read_action
 from gateway.dialects.translated import Vocabulary, forward
 from gateway.dialects.xml import DECLARATION, write
-from gateway.errors import (
-    INVALID_ARGUMENT,
-    NO_ACTION,
-    NO_SUCH_STYLE,
-    NOT_IMPLEMENTED,
-    UNKNOWN_ACTION,
-    ApiError,
-)
+from gateway.errors import INVALID_ARGUMENT, NOT_IMPLEMENTED, ApiError
+from gateway.report import AverageColour, ImageInfo, QualityReport
+from gateway.request import with_blanks
 
 if TYPE_CHECKING:
     from gateway.dialects.base import AnswerContext, Intent, StoredObject
-    from gateway.report import QualityReport
-    from gateway.request import Headers, RequestHead, Target
+    from gateway.report import Result
+    from gateway.request import Headers, ObjectRef, RequestHead, Target
 
 NAME: Final = "oss"
 SCHEMES: tuple[str, ...] = ("oss_v1", "oss_v2", "oss_v4")
 
-_SCORE = "image/score"
-_SCORE_ACTION = "oss:ProcessImm"
-# Documented by the vendor (IMG and IMM, "Parameters of image processing"), not offered here.
-_OTHER_ACTIONS = frozenset(
-    {
-        "resize",
-        "crop",
-        "rotate",
-        "format",
-        "quality",
-        "watermark",
-        "info",
-        "average-hue",
-        "blur",
-        "bright",
-        "contrast",
-        "sharpen",
-        "circle",
-        "rounded-corners",
-        "indexcrop",
-        "interlace",
-        "auto-orient",
-        "deblindwatermark",
-        "blindwatermark",
-        "snapshot",
-        "labels",
-        "faces",
-        "bodies",
-        "codes",
-        "cropping-suggestions",
-        "addresses",
-        "segment",
-        "detect",
-    }
-)
-_OTHER_SERVICES = frozenset({"video", "audio", "doc", "text", "hls", "imm"})
+# One right for every processor: each costs a download, and most a decoder (ADR 12).
+_PROCESS_ACTION = "oss:ProcessImm"
+_SAVE_ACTION = "oss:PostProcessTask"
 _WORDS = Vocabulary(
     vendor="OSS",
     headers=header_maps.OSS,
     read_subresources=frozenset({"acl", "asyncFetch", "live", "objectInfo", "symlink", "tagging", "uploadId", "vod"}),
     ignored=frozenset({"callback", "callback-var", "x-oss-request-payer", "x-oss-traffic-limit"}),
+    answers=OSS_ANSWERS,
 )
+_JSON = ("Content-Type", "application/json;charset=utf-8")
 _MAX_ERROR_BYTES = 4095  # oss2 reads 4096 bytes of an error and no more
 
 
 def interpret(head: RequestHead, target: Target) -> Intent:
-    """Score for `x-oss-process=image/score`, the same call on S3 for plain object calls; ApiError for the rest."""
+    """Analyse for `x-oss-process=image/score` and its like, the same call on S3 for plain object calls.
+
+    Raises ApiError for the rest.
+    """
     refuse_reserved(target.ref)
     if not oss_parameters(head):
-        return forward(head, target, _WORDS)
+        return forward(with_blanks(head), target, _WORDS)
     refuse_conflict(head)
     if head.has_parameter(OSS_ASYNC_PROCESS):
         raise ApiError(NOT_IMPLEMENTED, OSS_ASYNC_PROCESS, message="Scoring is synchronous only: use x-oss-process.")
-    if head.method == "POST":
-        raise ApiError(NOT_IMPLEMENTED, "process object", message="Processing by POST is not supported.")
-    if head.method not in ("GET", "HEAD"):
-        raise ApiError(INVALID_ARGUMENT, head.method, message="x-oss-process needs the method GET.")
+    if head.method not in ("GET", "HEAD", "POST"):
+        raise ApiError(INVALID_ARGUMENT, head.method, message="x-oss-process needs the method GET, or POST to save.")
     if not target.ref.key:
         raise ApiError(INVALID_ARGUMENT, "no key", message="x-oss-process applies to an object, not to a bucket.")
-    _check_process(head.parameter(OSS_PROCESS) or "")
+    asked = oss_process.read(head.parameter(OSS_PROCESS) or "", target.ref.bucket)
+    if (head.method == "POST") != (asked.save_to is not None):
+        message = "sys/saveas needs the method POST." if asked.save_to else "Processing by POST needs sys/saveas."
+        raise ApiError(INVALID_ARGUMENT, head.method, message=message)
     version_id = head.parameter("versionId") or None
-    return Analyse((read_action(version_id), _SCORE_ACTION), version_id, OSS_PROCESS)
+    actions = (read_action(version_id), _PROCESS_ACTION)
+    if asked.save_to is None:
+        return Analyse(actions, version_id, OSS_PROCESS, asked.processor)
+    refuse_reserved(asked.save_to)
+    return Analyse((*actions, _SAVE_ACTION), version_id, OSS_PROCESS, asked.processor, asked.save_to)
 
 
-def _check_process(process: str) -> None:
-    """Accept `image/score` and nothing else. Raises ApiError with a sentence that says what is wrong."""
-    if process == _SCORE:
-        return
-    if not process:
-        raise ApiError(NO_ACTION)
-    if "|" in process:
-        raise _invalid("Processes cannot be piped: image/score stands alone.")
-    service, _, actions = process.partition("/")
-    if service == "style":
-        raise ApiError(NO_SUCH_STYLE)
-    if service in _OTHER_SERVICES:
-        raise ApiError(NOT_IMPLEMENTED, process, message=f"The processing service {service} is not offered here.")
-    if service != "image":
-        raise _invalid("The process names an unknown processing service.")
-    _check_image_actions([action.partition(",")[::2] for action in actions.split("/")], process)
+def render_result(result: Result, stored: StoredObject, context: AnswerContext) -> Rendered:
+    """Render a result as Aliyun's JSON."""
+    headers = (*_result_headers(stored, context), _JSON)
+    return Rendered(200, headers, _result_document(result, context.request_id).encode("ascii"))
 
 
-def _check_image_actions(actions: list[tuple[str, str]], process: str) -> None:
-    """Raise ApiError for image actions (name, parameters) that are not exactly one `score` without parameters."""
-    names = [name for name, _ in actions]
-    if not names[0]:
-        raise ApiError(NO_ACTION)
-    if "score" in names and len(names) > 1:
-        raise _invalid("image/score cannot be chained with other actions.")
-    if names[0] == "score":
-        raise _invalid("image/score takes no parameters.")
-    if names[0] in _OTHER_ACTIONS:
-        raise ApiError(NOT_IMPLEMENTED, process, message=f"The image action {names[0]} is not offered here.")
-    raise ApiError(UNKNOWN_ACTION, process)
+def _result_document(result: Result, request_id: str) -> str:
+    match result:
+        case QualityReport():  # exactly three decimals
+            score = f'{{"OverallQualityScore":{result.score:.3f}}}'
+            return f'{{"ImageScore":{score},"RequestId":{json.dumps(request_id)}}}'
+        case ImageInfo():
+            return json.dumps({name: {"value": value} for name, value in sorted(_told(result).items())})
+        case AverageColour():
+            return json.dumps({"RGB": result.hexadecimal})
+        case _:
+            assert_never(result)
 
 
-def _invalid(message: str) -> ApiError:
-    return ApiError(INVALID_ARGUMENT, message=message)
+def _told(info: ImageInfo) -> dict[str, str]:
+    """Return all that is known of a picture, as text; what the file says of itself gives way to what was found."""
+    found = {
+        "FileSize": info.file_bytes,
+        "Format": "jpg" if info.format == "jpeg" else info.format,
+        "FrameCount": info.frames,
+        "ImageHeight": info.height,
+        "ImageWidth": info.width,
+    }
+    return {**info.tags, **{name: str(value) for name, value in found.items() if value is not None}}
 
 
-def render_report(report: QualityReport, stored: StoredObject, context: AnswerContext) -> Rendered:
-    """Render the score as Aliyun's JSON, with exactly three decimals."""
-    headers = (
-        *_score_headers(stored, report.model_version, context),
-        ("Content-Type", "application/json;charset=utf-8"),
-    )
-    body = f'{{"ImageScore":{{"OverallQualityScore":{report.score:.3f}}},"RequestId":{json.dumps(context.request_id)}}}'
-    return Rendered(200, headers, body.encode("ascii"))
+def render_saved(place: ObjectRef, file_bytes: int, context: AnswerContext) -> Rendered:
+    """Render the answer to sys/saveas: where the result is, and its size."""
+    document = {"bucket": place.bucket, "fileSize": file_bytes, "object": place.key, "status": "OK"}
+    date = ("Date", format_datetime(context.now, usegmt=True))
+    return Rendered(200, (*_request_headers(context), date, _JSON), json.dumps(document).encode("ascii"))
 
 
-def render_not_modified(stored: StoredObject, model_version: str, context: AnswerContext) -> Rendered:
-    """Render the 304: the headers of the score without those that describe its content."""
-    return Rendered(304, _score_headers(stored, model_version, context), b"")
+def render_not_modified(stored: StoredObject, context: AnswerContext) -> Rendered:
+    """Render the 304: the headers of the result without those that describe its content."""
+    return Rendered(304, _result_headers(stored, context), b"")
 
 
-def _score_headers(stored: StoredObject, model_version: str, context: AnswerContext) -> Headers:
+def _result_headers(stored: StoredObject, context: AnswerContext) -> Headers:
     version = (("x-oss-version-id", stored.version_id),) if stored.version_id else ()
     return (
         *_request_headers(context),
         *_object_headers(stored.storage_class),
         *version,
-        *score_headers(stored, model_version, context),
+        *result_headers(stored, context),
     )
 
 

@@ -125,7 +125,8 @@ def parse_error(body: bytes) -> tuple[str, str]:
 def write(node: Node) -> bytes:
     """Write an element as UTF-8 without declaration, namespace, indentation or line end.
 
-    Names are the caller's constants; text is escaped, and characters that XML cannot hold become U+FFFD.
+    Names are the caller's constants, attributes behind a blank included; text is escaped, and characters that XML
+    cannot hold become U+FFFD.
     """
     return _element(node).encode("utf-8")
 
@@ -133,7 +134,7 @@ def write(node: Node) -> bytes:
 def _element(node: Node) -> str:
     name, content = node
     inner = _escaped(content) if isinstance(content, str) else "".join(_element(child) for child in content)
-    return f"<{name}>{inner}</{name}>"
+    return f"<{name}>{inner}</{name.partition(' ')[0]}>"
 
 
 def _escaped(text: str) -> str:

@@ -1,8 +1,8 @@
-"""The coefficients of the score: every number that maps a figure to a sub-score. Pure data; must not know formulas.
+"""The coefficients of the score that no fit touches. Pure data; must not know formulas.
 
 Set by hand on untouched photos and on thirteen kinds of distortion, so that an untouched photo lies on the upper
-third of each curve. A curve is a tuple of (figure, height) points with rising figures and heights in 0..1 that
-either all rise or all fall.
+third of each curve. A curve is a tuple of (figure, height) points with rising figures whose heights all rise or all
+fall, nowhere flat within the figures that occur: a picture that gets worse never keeps its score.
 """
 
 from __future__ import annotations
@@ -16,31 +16,112 @@ Curve = tuple[tuple[float, float], ...]
 
 CURVES: Mapping[str, tuple[tuple[str, Curve], ...]] = {  # sub-score -> (figure of `measures`, curve), multiplied
     "jpeg_quality": (
-        ("jpeg_quality", ((1, 0.02), (10, 0.15), (18, 0.3), (28, 0.45), (45, 0.65), (70, 0.87), (100, 1))),
+        ("jpeg_quality", ((1, 0.02), (5, 0.08), (10, 0.17), (18, 0.3), (28, 0.45), (45, 0.65), (70, 0.85), (100, 1))),
     ),
     "jpeg_chroma": (("chroma_share", ((0.06, 0.6), (0.25, 0.87), (0.5, 0.93), (1, 1))),),
     "focus": (
-        ("edge_ratio_fine", ((0.5, 0.1), (0.58, 0.3), (0.66, 0.6), (0.76, 0.83), (0.87, 0.95), (1.05, 1))),
-        ("edge_ratio_coarse", ((0.14, 0.03), (0.24, 0.15), (0.4, 0.45), (0.65, 0.78), (1, 0.95), (1.4, 1))),
+        (
+            "edge_steepness",
+            ((0, 0), (0.02, 0.08), (0.05, 0.3), (0.09, 0.5), (0.15, 0.7), (0.25, 0.86), (0.45, 0.96), (2, 1)),
+        ),
+        ("edge_ratio", ((0.1, 0.1), (0.2, 0.35), (0.3, 0.6), (0.5, 0.82), (0.8, 0.94), (1.3, 0.985), (6, 1))),
     ),
-    "noise": (("noise_sigma", ((0.9, 1), (1.9, 0.95), (4.4, 0.8), (7.6, 0.55), (15, 0.22), (31, 0.05), (60, 0))),),
-    "contrast": (("contrast", ((0.02, 0.02), (0.1, 0.2), (0.2, 0.45), (0.35, 0.75), (0.5, 0.93), (0.75, 1))),),
+    "noise": (
+        (
+            "noise_sigma",
+            (
+                (0, 1),
+                (1, 0.98),
+                (2.5, 0.92),
+                (4.5, 0.8),
+                (7.5, 0.6),
+                (12, 0.4),
+                (18, 0.24),
+                (26, 0.12),
+                (40, 0.04),
+                (128, 0),
+            ),
+        ),
+        (
+            "speck_share",
+            ((0, 1), (0.003, 0.85), (0.01, 0.65), (0.025, 0.45), (0.05, 0.28), (0.1, 0.15), (0.3, 0.02), (1, 0)),
+        ),
+    ),
+    "contrast": (
+        (
+            "contrast",
+            ((0, 0), (20, 0.15), (35, 0.3), (50, 0.45), (70, 0.62), (90, 0.76), (120, 0.88), (160, 0.95), (255, 1)),
+        ),
+    ),
     "exposure": (
-        ("luma_p99", ((0.04, 0.02), (0.12, 0.12), (0.2, 0.22), (0.35, 0.42), (0.5, 0.66), (0.7, 0.92), (0.9, 1))),
-        ("highlights_share", ((0.005, 1), (0.05, 0.93), (0.2, 0.55), (0.4, 0.3), (0.7, 0.1), (1, 0.01))),
+        (
+            "luma_top",
+            (
+                (0, 0),
+                (20, 0.1),
+                (38, 0.2),
+                (60, 0.33),
+                (86, 0.47),
+                (120, 0.64),
+                (150, 0.78),
+                (178, 0.84),
+                (200, 0.965),
+                (255, 1),
+            ),
+        ),
+        (
+            "highlights_share",
+            (
+                (0, 1),
+                (0.01, 0.98),
+                (0.03, 0.93),
+                (0.07, 0.86),
+                (0.15, 0.74),
+                (0.3, 0.55),
+                (0.5, 0.33),
+                (0.65, 0.2),
+                (0.8, 0.1),
+                (1, 0.01),
+            ),
+        ),
+        ("brightness", ((0, 1), (0.25, 0.9), (0.45, 0.79), (0.7, 0.55), (1, 0.1))),
     ),
-    "saturation": (("colourfulness", ((0, 0.3), (5, 0.45), (15, 0.75), (30, 0.93), (60, 1))),),
-    "lighting": (("light_imbalance", ((0.2, 1), (0.5, 0.88), (1, 0.5), (2, 0.15), (4, 0))),),
+    "saturation": (
+        (
+            "colourfulness",
+            ((0, 0.1), (3, 0.25), (8, 0.45), (13, 0.6), (19, 0.75), (26, 0.87), (35, 0.94), (60, 0.98), (160, 1)),
+        ),
+    ),
+    "lighting": (("light_imbalance", ((0, 1), (0.2, 0.97), (0.5, 0.85), (0.8, 0.68), (1.2, 0.45), (2, 0.15), (5, 0))),),
     "dct": (
-        ("jpeg_quality", ((1, 0.05), (10, 0.25), (28, 0.55), (50, 0.78), (75, 0.93), (100, 1))),
+        ("jpeg_quality", ((1, 0.02), (5, 0.12), (10, 0.25), (28, 0.55), (50, 0.78), (75, 0.92), (100, 1))),
         ("webp_quantiser", ((0, 1), (30, 0.9), (50, 0.68), (75, 0.35), (100, 0.12), (127, 0.03))),
-        ("blockiness", ((0.015, 1), (0.5, 0.85), (3, 0.5))),
+        ("hidden_stairs", ((0, 1), (0.03, 0.99), (0.1, 0.96), (0.2, 0.93), (1, 0.75), (16, 0.3))),
     ),
     "blockiness": (
-        ("blockiness", ((0.015, 1), (0.1, 0.88), (0.25, 0.62), (0.45, 0.4), (0.8, 0.2), (1.6, 0.08), (4, 0))),
+        (
+            "stairs",
+            (
+                (0, 1),
+                (0.06, 0.97),
+                (0.1, 0.95),
+                (0.2, 0.89),
+                (0.4, 0.78),
+                (1, 0.5),
+                (2, 0.3),
+                (4, 0.18),
+                (8, 0.08),
+                (16, 0),
+            ),
+        ),
     ),
     "chroma_subsampling": (("chroma_share", ((0.06, 0.6), (0.25, 0.87), (0.5, 0.93), (1, 1))),),
-    "resolution": (("long_side", ((1, 0), (60, 0.1), (240, 0.4), (500, 0.65), (960, 0.85), (1920, 1))),),
+    "resolution": (
+        (
+            "long_side",
+            ((1, 0), (60, 0.1), (240, 0.4), (500, 0.65), (960, 0.84), (1920, 0.97), (3840, 0.99), (65535, 1)),
+        ),
+    ),
 }
 
 WEIGHTS: Mapping[str, Mapping[str, float]] = {  # group -> sub-score -> share of its geometric mean
@@ -57,14 +138,16 @@ WEIGHTS: Mapping[str, Mapping[str, float]] = {  # group -> sub-score -> share of
     "color": {"contrast": 0.5, "exposure": 0.35, "saturation": 0.08, "lighting": 0.07},
 }
 
-GUARDS: Mapping[str, Curve] = {  # sub-score -> factor of the whole score: 1 unless the fault alone spoils a picture
-    "focus": ((0, 0.25), (0.5, 1)),
-    "noise": ((0, 0.3), (0.6, 1)),
-    "exposure": ((0, 0.35), (0.6, 1)),
-    "contrast": ((0, 0.5), (0.4, 1)),
-    "blockiness": ((0, 0.4), (0.7, 1)),
-    "dct": ((0, 0.4), (0.6, 1)),
+# Sub-score -> logits that it takes from the opinion: next to nothing where photos usually lie, since there the network
+# knows better, and ever more where a single fault spoils a picture, which rated photos hardly show.
+PENALTIES: Mapping[str, Curve] = {
+    "focus": ((0, -3), (0.1, -2), (0.2, -1.1), (0.35, -0.4), (0.6, -0.12), (1, 0)),
+    "noise": ((0, -3.2), (0.1, -2), (0.3, -1), (0.55, -0.35), (0.8, -0.12), (1, 0)),
+    "exposure": ((0, -3.4), (0.08, -2.5), (0.15, -1.8), (0.25, -1.25), (0.45, -0.7), (0.7, -0.28), (1, 0)),
+    "contrast": ((0, -3), (0.1, -1.8), (0.25, -0.8), (0.5, -0.28), (1, 0)),
+    "saturation": ((0, -1.3), (0.1, -1.1), (0.3, -0.7), (0.6, -0.33), (1, 0)),
+    "blockiness": ((0, -3.2), (0.1, -2), (0.3, -1), (0.5, -0.4), (0.8, -0.1), (1, 0)),
+    "dct": ((0, -3.2), (0.15, -2.2), (0.35, -1.2), (0.6, -0.5), (0.8, -0.2), (1, 0)),
+    # The same photo is worth less when there is less of it: at 500 pixels 0.05 at most, from 1,920 on nothing.
+    "resolution": ((0, -2.6), (0.1, -2.0), (0.4, -0.9), (0.65, -0.2), (0.84, -0.07), (0.97, 0), (1, 0)),
 }
-
-# The same photo is worth less when there is less of it: at 500 pixels 0.05 at most, from 1,920 on nothing.
-SIZE_FACTOR: Curve = ((1, 0.5), (60, 0.62), (240, 0.84), (500, 0.955), (960, 0.985), (1920, 1))

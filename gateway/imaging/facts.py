@@ -8,20 +8,22 @@ from typing import TYPE_CHECKING, Any, Literal
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-Format = Literal["jpeg", "png", "webp", "gif"]
+Format = Literal["jpeg", "png", "webp", "gif", "tiff", "bmp", "avif", "heic", "jxl"]
 
-SUPPORTED = "JPEG, PNG, WebP and GIF"
+# HEIC and JPEG XL are not promised: they depend on how libvips was built (see `decode`).
+SUPPORTED = "JPEG, PNG, WebP, GIF, TIFF, BMP and AVIF"
 
 
 @dataclass(frozen=True, slots=True)
 class Facts:
     """The header of one picture.
 
-    `width` and `height` are pixels as stored; `orientation` is EXIF's 1..8 and says how to turn them (WebP keeps
-    it behind the pixels, so it is 1 there whatever the file says). `frames` is what the header tells: exact for
-    PNG, 2 for an animated WebP (whose header only says "several"), 1 for the rest. `bands` counts channels, alpha
-    and CMYK included, 0 where the header does not tell; `bits` are per channel. `interlaced` also stands for
-    progressive JPEG.
+    `width` and `height` are pixels as stored, both 0 for a TIFF whose directory stands too far behind its pixels.
+    `orientation` is EXIF's 1..8 and says how to turn them (WebP keeps it behind the pixels, so it is 1 there whatever
+    the file says; AVIF, HEIC and JPEG XL are turned by their decoders, so their sides are upright ones). `frames` is
+    what the header tells: exact for PNG, 2 where it only says "several" (WebP, AVIF, TIFF's pages), 1 for the rest.
+    `bands` counts channels, alpha and CMYK included; `bits` are per channel; 0 where the header does not tell.
+    `interlaced` also stands for progressive JPEG.
 
     `quantisation` holds a JPEG's tables of 64 steps in zigzag order: that of the first component (luma), then
     that of the second (chroma) if there is one. `sampling` is (horizontal, vertical): luma samples per chroma
@@ -50,8 +52,8 @@ class Facts:
 
     @property
     def held_whole(self) -> bool:
-        """Tell whether a decoder must hold the whole picture, because no line is complete before the last byte."""
-        return self.interlaced or self.format in ("webp", "gif")
+        """Tell whether a decoder must hold the whole picture or file: no line is complete before the last byte."""
+        return self.interlaced or self.format not in ("jpeg", "png")
 
 
 def to_json(facts: Facts) -> dict[str, Any]:

@@ -42,7 +42,7 @@ def find_flags(picture: Picture, facts: Facts) -> Flags:
     """Return the five findings; size flags by the full picture's upright sides, the others by the loaded pixels."""
     long_side, short_side = max(picture.width, picture.height), min(picture.width, picture.height)
     pixels = cast("Pixels", picture.image.numpy())
-    pixels = pixels.reshape(pixels.shape[0], pixels.shape[1], -1)
+    pixels = pixels.reshape(picture.image.height, picture.image.width, -1)  # a single grey pixel comes as a number
     return Flags(
         long_image=long_side >= _LONG_RATIO * short_side,
         black_and_white=is_grey(pixels, exact=facts.lossless),

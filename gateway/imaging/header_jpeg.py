@@ -24,7 +24,7 @@ _FRAMES: Mapping[int, str] = {  # start-of-frame marker -> why it cannot be deco
     **dict.fromkeys((0xC9, 0xCA, 0xCB), "an arithmetic-coded JPEG"),
 }
 _PROGRESSIVE = 0xC2
-_MAX_PADDING = 4096  # fill bytes or rubbish before one marker; decoders skip them, so a little is tolerated
+_MAX_PADDING = 4096  # fill bytes and rubbish in all; decoders skip them, so a little is tolerated
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +42,7 @@ class _Seen:
     tables: dict[int, tuple[int, ...]] = field(default_factory=dict)
     frame: _Frame | None = None
     orientation: int = 1
+    between: int = 0  # bytes between segments: the 0xFF of each marker, fill bytes, rubbish
 
 
 def read_jpeg() -> Reading[Facts]:
@@ -49,7 +50,7 @@ def read_jpeg() -> Reading[Facts]:
     yield skip(2)
     seen = _Seen()
     for _ in range(MAX_PIECES):
-        marker = yield from _next_marker()
+        marker = yield from _next_marker(seen)
         if marker == _SOS:
             return _facts(seen)
         if marker in (_SOI, _EOI):
@@ -59,14 +60,15 @@ def read_jpeg() -> Reading[Facts]:
     raise damaged("its header has too many segments")
 
 
-def _next_marker() -> Reading[int]:
+def _next_marker(seen: _Seen) -> Reading[int]:
     previous = 0
-    for _ in range(_MAX_PADDING):
+    while seen.between <= MAX_PIECES + _MAX_PADDING:
         current = (yield take(1))[0]
         if previous == 0xFF and current not in (0x00, 0xFF):
             return current
+        seen.between += 1
         previous = current
-    raise damaged("its header is followed by rubbish")
+    raise damaged("its header is full of rubbish")
 
 
 def _segment(marker: int, seen: _Seen) -> Reading[None]:

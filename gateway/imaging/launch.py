@@ -1,4 +1,4 @@
-"""How a scorer process is started: its command and its environment. Must not know what it computes (no numpy here)."""
+"""How a scorer process is started and where its queues are. Must not know what it computes (no numpy here)."""
 
 from __future__ import annotations
 
@@ -15,9 +15,18 @@ _ONE_THREAD = (
 PARENT_VARIABLE = "SCORER_PARENT_PID"
 
 
-def worker_command(fd: int, max_jobs: int) -> list[str]:
-    """Return the command of a scorer that accepts jobs on the inherited socket `fd` and ends after `max_jobs`."""
-    return [sys.executable, "-m", "gateway.imaging.worker", str(fd), str(max_jobs)]
+def heavy_address(address: str) -> str:
+    """Return the path of the socket for heavy pictures, beside the one for all others at `address`."""
+    return f"{address}.heavy"
+
+
+def worker_command(fd: int, max_jobs: int, heavy_fd: int | None = None) -> list[str]:
+    """Return the command of a scorer that accepts jobs on the inherited socket `fd` and ends after `max_jobs`.
+
+    With `heavy_fd` it accepts heavy pictures, too.
+    """
+    heavy = [] if heavy_fd is None else [str(heavy_fd)]
+    return [sys.executable, "-m", "gateway.imaging.worker", str(fd), str(max_jobs), *heavy]
 
 
 def worker_environment() -> dict[str, str]:

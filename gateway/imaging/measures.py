@@ -1,30 +1,40 @@
 """Figures measured on the views and read off the header: maths only, one function each. Must not know scores.
 
-Planes are float32 luma in 0..1. Sources name the paper or standard by title and section.
+Planes are float32 luma in grey levels, 0..255. Sources name the paper or standard by title and section.
 """
 
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, cast
 
 import numpy as np
+import numpy.typing as npt
 
-from gateway.imaging.views import Plane, cells, halved
+from gateway.imaging.blocks import BLOCK, block_energies
+from gateway.imaging.views import Pixels, Plane, cells, halved
 
 if TYPE_CHECKING:
-    from gateway.imaging.facts import Facts
-    from gateway.imaging.views import Pixels, Views
+    from collections.abc import Mapping
 
-_BINS = 4096
-_DARK, _BRIGHT = 8 / 255, 246 / 255  # at or below, above: what a display shows as plain black or white
-_EDGE_SHARE = 0.0025  # of the pixels: the sharpest edges; an edge is a line, so at half scale its share doubles
+    from gateway.imaging.facts import Facts
+    from gateway.imaging.views import Views
+
+Rows = npt.NDArray[np.float64]
+
+_LEVELS = 256
+_FINE = 8  # steps of an eighth of a grey level
+_BLACK, _WHITE = 8, 246  # at or below, above: what a display shows as plain black or white
+_PLATEAU = 0.03  # of the brightest level: pixels that close to it lie on one flat top
+_EDGE_SHARE = 0.0025  # of the pixels: the sharpest edges; an edge is a line, so at 1/8 scale its share is 8 times that
 _LIGHT_GRID = 5
-_FLAT_BLOCK = 8
-_FLAT_QUANTILE = 0.1
-_FLAT_BIAS = 0.79  # what the flattest tenth of 8x8 blocks of plain white noise shows of its deviation
-_MAX_GRID_STEP = 0.1  # a larger step between neighbours is an edge of the picture, not of a block
-_ONE_LEVEL = 1 / 255
+_FLAT_SHARE = 0.1
+_FINEST_BAND = 5  # of blocks.block_energies
+_MAX_STEP_LEVELS = 24  # a larger step between neighbours is an edge of the picture, not of a block
+_NEIGHBOURHOOD = 16  # columns among which a grid's line stands out
+_ROUNDING = 0.12  # grey levels: the steps that rounding to 8 bits leaves in a plain area
+_SPECK_LEVELS = 30  # by which a pixel leaves the range of its four neighbours
 
 _MAX_STEP = 255  # baseline JPEG cannot state a larger one, so this one may stand for any
 # ITU-T T.81 annex K, table K.1, in zigzag order as files store it; K.2 for chroma differs by less than a factor 2.
@@ -40,130 +50,186 @@ def measure(views: Views, facts: Facts, width: int, height: int) -> dict[str, fl
 
     `width` and `height` are those of the full picture, in pixels.
     """
-    fine, coarse = edge_ratios(views.detail)
-    shadows, highlights = clipped_shares(views.luma)
-    dark, middle, light, brightest = luma_levels(views.luma)
-    figures = {
-        "edge_ratio_fine": fine,
-        "edge_ratio_coarse": coarse,
-        "noise_sigma": noise_sigma(views.detail),
-        "shadows_share": shadows,
-        "highlights_share": highlights,
-        "luma_p5": dark,
-        "luma_p50": middle,
-        "luma_p95": light,
-        "luma_p99": brightest,
-        "contrast": light - dark,
-        "colourfulness": colourfulness(views.whole),
-        "light_imbalance": light_imbalance(views.luma),
+    figures = look_at(views, views.detail, views.stored)
+    figures |= {
         "long_side": float(max(width, height)),
         "chroma_share": 1 / (facts.sampling[0] * facts.sampling[1]),
     }
-    if views.grid:
-        figures["blockiness"] = blockiness(views.stored, views.grid)
     if facts.quantisation:
         figures["jpeg_quality"] = jpeg_quality(facts.quantisation[0])
     if facts.quantiser is not None:
         figures["webp_quantiser"] = facts.quantiser
+    if not {"jpeg_quality", "webp_quantiser"} & figures.keys():
+        figures["hidden_stairs"] = figures["stairs"]  # of a compression that the header does not tell
     return figures
 
 
-def quantiles(values: Plane, shares: tuple[float, ...]) -> tuple[float, ...]:
-    """Return the values (0..1; others are clipped) below which the given shares lie, to 1/4096, by a histogram."""
-    counts = np.bincount((np.clip(values, 0, 1) * (_BINS - 1) + 0.5).astype(np.int32).ravel(), minlength=_BINS)
-    below = np.concatenate(([0], np.cumsum(counts))) / values.size
-    edges = (np.arange(_BINS + 1) - 0.5) / (_BINS - 1)
-    return tuple(float(value) for value in np.clip(np.interp(shares, below, edges), 0, 1))
+def seen_figures(views: Views, figures: Mapping[str, float]) -> Mapping[str, float]:
+    """Return the figures of the whole view alone: what people judged by, whose pictures had about its size."""
+    return figures if views.detail is views.seen else look_at(views, views.seen, views.seen)
 
 
-def edge_ratios(detail: Plane) -> tuple[float, float]:
-    """Return how steep the sharpest edges are, per pixel, against the same edges at 1/2 and at 1/8 scale.
+def look_at(views: Views, detail: Plane, stored: Plane) -> dict[str, float]:
+    """Return the figures of pixels: light and colours of the whole view, edges and noise of the crops `detail`.
 
-    An in-focus step is as steep per pixel at each scale: about 1. A blurred one gains its steepness only when the
-    picture shrinks: down to 1/2 and 1/8. Independent of contrast and exposure; noise raises it. The sharpest
-    edges decide, since a blurred background is no fault; of the two axes the blurrier, for motion blur.
-    Range 0..4, about; 1 for a picture without edges. Source: the scale-space idea of Elder and Zucker, "Local Scale
-    Control for Edge Detection and Blur Estimation", section 4, reduced to one ratio.
+    `detail` and `stored` are float32 (N, S, S) luma.
     """
-    half = halved(detail)
-    eighth = halved(halved(half))
-    full, fine = _steepest(detail, _EDGE_SHARE), _steepest(half, 2 * _EDGE_SHARE)
+    tone = Tone.of(views.luma)
+    edges = sharpest_edges(detail)
+    return {
+        "edge_steepness": edges.steepness / (tone.p95 - tone.p5 + 4),
+        "edge_ratio": edges.ratio,
+        "edge_direction": edges.direction,
+        "noise_sigma": noise_sigma(detail),
+        "speck_share": speck_share(detail),
+        "stairs": stairs(stored),
+        "shadows_share": tone.shadows_share,
+        "highlights_share": tone.highlights_share,
+        "brightness": tone.brightness,
+        "luma_p5": tone.p5,
+        "luma_p50": tone.p50,
+        "luma_p95": tone.p95,
+        "luma_top": tone.top,
+        "contrast": tone.p95 - tone.p5,
+        "colourfulness": colourfulness(views.whole),
+        "light_imbalance": light_imbalance(views.luma),
+    }
+
+
+@dataclass(frozen=True, slots=True)
+class Tone:
+    """How the light is distributed: percentiles in grey levels, shares and `brightness` in 0..1."""
+
+    p5: float
+    p50: float
+    p95: float
+    top: float
+    shadows_share: float
+    highlights_share: float
+    brightness: float
+
+    @classmethod
+    def of(cls, luma: Plane) -> Tone:
+        """Take the distribution of luma (H, W).
+
+        `highlights_share` counts the pixels within 3 % of the brightest level, `top` (the 99.8th percentile): what
+        clipped lies on one plateau, also after the picture was darkened. `brightness` is the mean of how far the
+        pixels lie above 110, up to 255.
+        """
+        counts = np.bincount((luma + np.float32(0.5)).astype(np.uint8).ravel(), minlength=_LEVELS) / luma.size
+        below = np.concatenate(([0], np.cumsum(counts)))
+        dark, middle, light, top = np.interp((0.05, 0.5, 0.95, 0.998), below, np.arange(_LEVELS + 1) - 0.5)
+        plateau = max(0, round(float(top) * (1 - _PLATEAU)))
+        bright = float((counts * np.clip((np.arange(_LEVELS) - 110) / 145, 0, 1)).sum())
+        shadows, highlights = float(counts[: _BLACK + 1].sum()), float(counts[plateau:].sum())
+        return cls(float(dark), float(middle), float(light), float(top), shadows, highlights, bright)
+
+
+@dataclass(frozen=True, slots=True)
+class Edges:
+    """The sharpest edges: `steepness` in grey levels a pixel, `ratio` and `direction` without a unit."""
+
+    steepness: float
+    ratio: float
+    direction: float
+
+
+def sharpest_edges(detail: Plane) -> Edges:
+    """Measure how steep the sharpest edges of the crops (N, S, S) are, per pixel.
+
+    The sharpest edges decide, since a blurred background is no fault; of the two axes the blurrier, for motion blur.
+    `ratio` compares them with the same edges at 1/8 scale: an in-focus step is as steep per pixel at each scale
+    (about 1), a blurred one gains its steepness only when the picture shrinks (down to 1/8). Noise raises it.
+    `direction` is the steepness of the blurrier axis over that of the sharper one, 0..1: low for motion. Source: the
+    scale-space idea of Elder and Zucker, "Local Scale Control for Edge Detection and Blur Estimation", section 4.
+    """
+    eighth = halved(halved(halved(detail)))
+    full = _steepest(detail, _EDGE_SHARE)
     coarse = _steepest(eighth, 8 * _EDGE_SHARE)
-    return min(_ratio(full, fine)), min(_ratio(full, coarse))
+    ratios = [(above + 0.25) / (below + 0.25) for above, below in zip(full, coarse, strict=True)]
+    return Edges(min(full) + 0.25, min(ratios), min(ratios) / max(ratios))
 
 
 def _steepest(plane: Plane, share: float) -> tuple[float, float]:
-    columns, rows = np.abs(np.diff(plane, axis=2)), np.abs(np.diff(plane, axis=1))
-    return quantiles(columns, (1 - share,))[0], quantiles(rows, (1 - share,))[0]
+    """Return the step (grey levels) that the given share of steps exceeds, along rows and along columns."""
+    return _upper(np.diff(plane, axis=-1), share), _upper(np.diff(plane, axis=-2), share)
 
 
-def _ratio(steepness: tuple[float, float], reference: tuple[float, float]) -> tuple[float, float]:
-    floor = 1 / _BINS
-    pairs = zip(steepness, reference, strict=True)
-    first, second = ((above + floor) / (below + floor) for above, below in pairs)
-    return first, second
+def _upper(steps: Plane, share: float) -> float:
+    np.abs(steps, out=steps)
+    steps *= np.float32(_FINE)
+    counts = np.bincount(steps.astype(np.uint16).ravel(), minlength=_LEVELS * _FINE)
+    exceeding = np.cumsum(counts[::-1])[::-1]
+    found = int(np.searchsorted(-exceeding, -share * steps.size))  # the first level that fewer reach
+    if found == 0:
+        return 0.0
+    above, below = (float(exceeding[i]) if i < exceeding.size else 0.0 for i in (found, found - 1))
+    within = (below - share * steps.size) / max(1.0, below - above)
+    return (found - 1 + min(1.0, max(0.0, within))) / _FINE
 
 
 def noise_sigma(detail: Plane) -> float:
-    """Return the standard deviation of the noise in the flattest tenth of the 8x8 blocks, in 8-bit grey levels.
+    """Return the deviation of the finest detail in the flattest tenth of the 8x8 blocks, in grey levels, 0..128.
 
-    The mask cancels planes and straight ramps. Blocks at the ends of the scale say nothing and are left out. Range
-    0..255. Source: Immerkaer, "Fast Noise Variance Estimation", section 2.
+    The finest band of the block spectrum holds no planes nor ramps, and of plain noise exactly its variance. Blocks
+    at the ends of the scale say nothing and are left out. Source: the flat-block idea of Immerkaer, "Fast Noise
+    Variance Estimation", section 2, on the spectrum.
     """
-    rows = detail[:, :-2] - 2 * detail[:, 1:-1] + detail[:, 2:]
-    response = np.abs(rows[..., :-2] - 2 * rows[..., 1:-1] + rows[..., 2:])
-    levels = _block_means(response)
-    means = _block_means(detail[:, 1:-1, 1:-1])
-    usable = levels[(means > _DARK) & (means < _BRIGHT)]
-    flattest = np.quantile(usable if usable.size else levels, _FLAT_QUANTILE)
-    return float(flattest) * 255 * math.sqrt(math.pi / 2) / 6 / _FLAT_BIAS
+    side = detail.shape[-1] // BLOCK * BLOCK
+    energies, means = block_energies(detail[:, :side, :side].reshape(-1, side))
+    usable = energies[..., _FINEST_BAND][(means > _BLACK + 4) & (means < _WHITE - 3)]
+    finest = usable if usable.size else energies[..., _FINEST_BAND].ravel()
+    place = int(_FLAT_SHARE * finest.size)
+    return float(np.sqrt(max(0.0, 2.0 ** float(np.partition(finest, place)[place]) - 0.25)))
 
 
-def _block_means(planes: Plane) -> Plane:
-    side = _FLAT_BLOCK
-    count, height, width = planes.shape[0], planes.shape[1] // side, planes.shape[2] // side
-    blocks = planes[:, : height * side, : width * side].reshape(count, height, side, width, side)
-    return cast("Plane", blocks.mean(axis=(2, 4)).ravel())
+def speck_share(detail: Plane) -> float:
+    """Return the share (0..1) of pixels that leave the range of their four neighbours by more than 30 grey levels."""
+    middle = detail[:, 1:-1, 1:-1]
+    above, below = detail[:, :-2, 1:-1], detail[:, 2:, 1:-1]
+    left, right = detail[:, 1:-1, :-2], detail[:, 1:-1, 2:]
+    most = np.maximum(np.maximum(above, below), np.maximum(left, right))
+    least = np.minimum(np.minimum(above, below), np.minimum(left, right))
+    levels = np.float32(_SPECK_LEVELS)
+    return float(((middle > most + levels) | (middle < least - levels)).mean())
 
 
-def blockiness(stored: Plane, grid: int) -> float:
-    """Return by how much the steps on the best of the `grid` phases exceed those beside them, 0 for none.
+def stairs(stored: Plane) -> float:
+    """Return by how much the steps gather on few lines: 0 for none, n - 1 for plain squares of n pixels.
 
-    Relative to the picture's own mean step, the mean of both axes. One phase holds for all crops because they begin
-    on multiples of 8; medians over a phase's lines, since a single edge of the picture is no grid. Untouched photos
-    stay below 0.02, JPEG of quality 70 reaches 0.07 to 0.3, of quality 28 0.2 to 0.8. Range 0..8. Source: Wang, Bovik
-    and Evans, "Blind Measurement of Blocking Artifacts in Images", section 2, in the pixel domain.
+    The mean step of each column (row) over a crop, squared and averaged among its neighbours, against the square of
+    their mean: even for a photo (below 0.03), uneven where block borders repeat. JPEG of quality 70 reaches 0.03 to
+    0.1, of 28 0.1 to 0.2, of 5 about 1. The median over crops and places, since one edge of the picture is no grid.
+    Source: our own; Wang, Bovik and Evans, "Blind Measurement of Blocking Artifacts in Images", look at the same lines.
     """
-    return (_grid_excess(stored, grid) + _grid_excess(np.swapaxes(stored, 1, 2), grid)) / 2
+    return (_gathering(stored) + _gathering(np.swapaxes(stored, 1, 2))) / 2
 
 
-def _grid_excess(planes: Plane, grid: int) -> float:
-    steps = np.minimum(np.abs(np.diff(planes, axis=2)), np.float32(_MAX_GRID_STEP))
-    columns = steps.mean(axis=1, dtype=np.float64)
-    excess = columns[:, 1:-1] - (columns[:, :-2] + columns[:, 2:]) / 2
-    phases = np.array([np.median(excess[:, phase::grid]) for phase in range(grid)])
-    best = int(phases.argmax())
-    rest = np.delete(phases, best).mean()
-    return max(0.0, float((phases[best] - rest) / (columns.mean() + _ONE_LEVEL)))
+def _gathering(planes: Plane) -> float:
+    steps = np.abs(np.diff(planes, axis=2))
+    np.minimum(steps, np.float32(_MAX_STEP_LEVELS), out=steps)
+    profile = steps.mean(axis=1, dtype=np.float64) + _ROUNDING
+    mean, square = _running(profile), _running(profile * profile)
+    return max(0.0, float(np.median(square / (mean * mean))) - 1)
 
 
-def clipped_shares(luma: Plane) -> tuple[float, float]:
-    """Return the shares (0..1) of pixels that are plain black (at most 8 of 255) and plain white (above 246)."""
-    return float((luma <= _DARK + _ONE_LEVEL / 2).mean()), float((luma > _BRIGHT + _ONE_LEVEL / 2).mean())
-
-
-def luma_levels(luma: Plane) -> tuple[float, float, float, float]:
-    """Return the luma (0..1) below which 5, 50, 95 and 99 % of the pixels lie."""
-    dark, middle, light, brightest = quantiles(luma, (0.05, 0.5, 0.95, 0.99))
-    return dark, middle, light, brightest
+def _running(rows: Rows) -> Rows:
+    """Return the means of the rows (N, S) over 16 neighbours."""
+    sums = np.concatenate([np.zeros((rows.shape[0], 1)), np.cumsum(rows, axis=1)], axis=1)
+    width = min(_NEIGHBOURHOOD, rows.shape[1])
+    return cast("Rows", (sums[:, width:] - sums[:, :-width]) / width)
 
 
 def colourfulness(whole: Pixels) -> float:
     """Return the colourfulness M of uint8 RGB (H, W, 3): 0 for grey, 15 slightly, 45 quite, 109 extremely.
 
-    Source: Hasler and Suesstrunk, "Measuring Colourfulness in Natural Images", section 7 (metric M^(3)).
+    Taken on means of 8x8 pixels, as one sees it from afar; noise in the colours adds nothing. Source: Hasler and
+    Suesstrunk, "Measuring Colourfulness in Natural Images", section 7 (metric M^(3)).
     """
-    red, green, blue = (whole[..., band].astype(np.float32) for band in range(3))
+    height, width = whole.shape[0] // BLOCK, whole.shape[1] // BLOCK
+    lines = whole[: height * BLOCK, : width * BLOCK].reshape(height, BLOCK, -1).sum(axis=1, dtype=np.uint16)
+    means = lines.reshape(height, width, BLOCK, 3).sum(axis=2, dtype=np.uint16).astype(np.float32) / BLOCK**2
+    red, green, blue = means[..., 0], means[..., 1], means[..., 2]
     red_green, yellow_blue = red - green, (red + green) / 2 - blue
     spread = math.hypot(float(red_green.std()), float(yellow_blue.std()))
     return spread + 0.3 * math.hypot(float(red_green.mean()), float(yellow_blue.mean()))
@@ -172,7 +238,7 @@ def colourfulness(whole: Pixels) -> float:
 def light_imbalance(luma: Plane) -> float:
     """Return how unevenly the light lies over a 5x5 grid: deviation of the cells' means over their mean, 0..5."""
     means = cells(luma, _LIGHT_GRID)
-    return float(means.std() / (means.mean() + 0.05))
+    return float(means.std() / (means.mean() + 13))
 
 
 def jpeg_quality(steps: tuple[int, ...]) -> float:

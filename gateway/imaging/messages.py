@@ -3,21 +3,30 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 from gateway import errors, report
 from gateway.errors import ApiError, ErrorKind
 from gateway.imaging import facts as headers
+from gateway.report import AverageColour, QualityReport
 
 if TYPE_CHECKING:
-    from gateway.imaging.facts import Facts
-    from gateway.report import QualityReport
+    from collections.abc import Callable, Mapping
 
+    from gateway.imaging.facts import Facts
+    from gateway.report import Result
+
+# What a scorer may send back, by its type's name.
+_RESULTS: Mapping[str, Callable[[dict[str, Any]], Result]] = {
+    QualityReport.__name__: report.from_json,
+    AverageColour.__name__: lambda document: AverageColour(**document),
+}
 MAX_MESSAGE_BYTES = 65_536  # a job has at most two tables of 64 numbers, an answer one report
 
 _KINDS: dict[str, ErrorKind] = {
     "damaged": errors.IMAGE_DAMAGED,
+    "not_an_image": errors.NOT_AN_IMAGE,
     "too_large": errors.IMAGE_TOO_LARGE,
     "failed": errors.SCORER_DIED,
 }
@@ -25,11 +34,13 @@ _KINDS: dict[str, ErrorKind] = {
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """One picture to score: its header, the seconds left, and the pixels that its decoder may report."""
+    """One picture: its header, the seconds left, what its decoder may report and hold in memory, and who computes."""
 
     facts: Facts
     deadline_s: float
     max_pixels: int
+    max_memory_bytes: int
+    processor: str = "score"
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,17 +52,23 @@ class Accepted:
 
 def encode_job(job: Job) -> bytes:
     """Return the message that submits a job."""
-    document = {"facts": headers.to_json(job.facts), "deadline_s": job.deadline_s, "max_pixels": job.max_pixels}
+    document = {
+        "facts": headers.to_json(job.facts),
+        "deadline_s": job.deadline_s,
+        "max_pixels": job.max_pixels,
+        "max_memory_bytes": job.max_memory_bytes,
+        "processor": job.processor,
+    }
     return json.dumps(document).encode()
 
 
 def decode_job(message: bytes) -> Job:
     """Read `encode_job`'s message."""
     document = json.loads(message)
-    return Job(headers.from_json(document["facts"]), document["deadline_s"], document["max_pixels"])
+    return Job(**{**document, "facts": headers.from_json(document["facts"])})
 
 
-def encode_answer(answer: Accepted | QualityReport | ApiError) -> bytes:
+def encode_answer(answer: Accepted | Result | ApiError) -> bytes:
     """Return the message that carries an answer; an error's kind must be one that scoring may find."""
     document: dict[str, Any]
     if isinstance(answer, Accepted):
@@ -60,11 +77,11 @@ def encode_answer(answer: Accepted | QualityReport | ApiError) -> bytes:
         kind = next((name for name, kind in _KINDS.items() if kind is answer.kind), "failed")
         document = {"error": {"kind": kind, "detail": answer.detail, "message": answer.message}}
     else:
-        document = {"report": report.to_json(answer)}
+        document = {"result": type(answer).__name__, "document": asdict(answer)}
     return json.dumps(document).encode()
 
 
-def decode_answer(message: bytes) -> Accepted | QualityReport | ApiError:
+def decode_answer(message: bytes) -> Accepted | Result | ApiError:
     """Read `encode_answer`'s message."""
     document = json.loads(message)
     if "pid" in document:
@@ -72,4 +89,4 @@ def decode_answer(message: bytes) -> Accepted | QualityReport | ApiError:
     if "error" in document:
         error = document["error"]
         return ApiError(_KINDS[error["kind"]], error["detail"], message=error["message"])
-    return report.from_json(document["report"])
+    return _RESULTS[document["result"]](document["document"])

@@ -1,7 +1,7 @@
 """The client of the scorer processes. Knows sockets and deadlines; must not know numpy, pyvips or any vendor.
 
-One job is one connection: connect (the socket's backlog is the bounded queue), send the facts and the reading end
-of a socketpair, pump the picture into the other end, wait for the report.
+One job is one connection: connect (the socket's backlog is the bounded queue; heavy pictures have one of their own),
+send the facts and the reading end of a socketpair, pump the picture into the other end, wait for the report.
 """
 
 from __future__ import annotations
@@ -10,36 +10,73 @@ import asyncio
 import socket
 from contextlib import ExitStack
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from importlib import import_module
+from typing import TYPE_CHECKING, Protocol
 
 from gateway.errors import SCORER_DIED, SCORERS_BUSY, SCORING_TOO_SLOW, UPSTREAM_BROKEN, ApiError
-from gateway.imaging.limits import Limits, check_bytes, check_limits
+from gateway.imaging.launch import heavy_address
+from gateway.imaging.limits import Limits, check_bytes, check_format, check_limits, is_heavy, memory_limit
 from gateway.imaging.messages import MAX_MESSAGE_BYTES, Accepted, Job, decode_answer, encode_job
 from gateway.imaging.probe import Probe
+from gateway.imaging.registry import Processor, processor
+from gateway.report import QualityReport
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
     from gateway.imaging.facts import Facts
-    from gateway.report import QualityReport
+    from gateway.report import Result
+
+
+class HeaderProcess(Protocol):
+    """What the module of a processor of headers offers as `process`. May raise ApiError."""
+
+    def __call__(self, facts: Facts, header: bytes, file_bytes: int | None, /) -> Result:
+        """Compute the result."""
 
 
 class ScorerClient:
-    """Scores pictures in the scorer processes that listen at `address` (the path of their socket)."""
+    """Scores pictures in the scorer processes that listen at `address` (the path of their socket).
+
+    Heavy pictures go to the socket beside it (`heavy_address`).
+    """
 
     def __init__(self, address: str, limits: Limits) -> None:
         self._address = address
         self._limits = limits
 
-    async def score(self, chunks: AsyncIterator[bytes], *, declared_bytes: int | None) -> QualityReport:
-        """Score one picture, read from `chunks` as fast as the scorer takes it.
+    async def score(
+        self, chunks: AsyncIterator[bytes], *, declared_bytes: int | None, thumbnail_to: int | None = None
+    ) -> QualityReport:
+        """Score one picture: `process` with the processor `score`.
+
+        `thumbnail_to` is a descriptor of a file into which the scorer puts a small JPEG.
+        """
+        report = await self.process("score", chunks, declared_bytes=declared_bytes, thumbnail_to=thumbnail_to)
+        assert isinstance(report, QualityReport), "what the registry's module returns"  # noqa: S101 # not a client's
+        return report
+
+    async def process(
+        self,
+        name: str,
+        chunks: AsyncIterator[bytes],
+        *,
+        declared_bytes: int | None,
+        thumbnail_to: int | None = None,
+    ) -> Result:
+        """Hand one picture to the processor `name`, read from `chunks` as fast as the scorer takes it.
+
+        A processor of headers alone gets its answer here, and no more is read than the header; the limits of what is
+        decoded do not hold for it, the accepted formats and the deadline do.
 
         `declared_bytes` is the length that the upstream promised, None when it promised none. The iterator raises
         when the upstream breaks, and is left for the caller to close. Raises NOT_AN_IMAGE, IMAGE_DAMAGED,
-        IMAGE_TOO_LARGE, UPSTREAM_BROKEN, SCORERS_BUSY (the queue is full, or the job stood in it until the
-        deadline), SCORING_TOO_SLOW (the download or the scoring overran the deadline) and SCORER_DIED.
+        IMAGE_TOO_LARGE, IMAGE_SIDE_TOO_LONG, IMAGE_FILE_TOO_LARGE, UPSTREAM_BROKEN, SCORERS_BUSY (the queue is full, or
+        the job stood in it until the deadline), SCORING_TOO_SLOW (the download or the scoring overran the deadline) and
+        SCORER_DIED; a processor may add its own.
         """
-        if declared_bytes is not None:
+        row = processor(name)
+        if declared_bytes is not None and not row.header_only:
             check_bytes(declared_bytes, self._limits)
         body = _Body(chunks, self._limits, declared_bytes)
         clock = asyncio.get_running_loop().time
@@ -49,29 +86,38 @@ class ScorerClient:
             try:
                 async with asyncio.timeout_at(ends_at):
                     facts, prefix = await _probe(body)
+                    if row.header_only:
+                        check_format(facts, self._limits)
+                        return _header_process(row)(facts, b"".join(prefix), declared_bytes)
                     check_limits(facts, self._limits)
-                    task = self._submit(facts, ends_at - clock(), descriptors)
+                    job = self._job(name, facts, ends_at - clock())
+                    task = self._submit(job, descriptors, thumbnail_to)
                     return await _run(task, prefix, body)
             except (TimeoutError, _ScorerGoneError) as error:
                 if clock() >= ends_at:
                     raise self._late(task) from None
                 if isinstance(error, _ScorerGoneError):
-                    raise ApiError(SCORER_DIED, "the scorer ended without a result") from None
+                    raise _died() from None
                 raise
 
-    def _submit(self, facts: Facts, remaining_s: float, descriptors: ExitStack) -> _Task:
+    def _job(self, name: str, facts: Facts, remaining_s: float) -> Job:
+        max_pixels = self._limits.max_pixels_whole if facts.held_whole else self._limits.max_pixels
+        return Job(facts, remaining_s, max_pixels, memory_limit(facts, self._limits), name)
+
+    def _submit(self, job: Job, descriptors: ExitStack, thumbnail_to: int | None) -> _Task:
         """Queue the job. `descriptors` closes what is opened. Raises SCORERS_BUSY, SCORER_DIED."""
         connection = descriptors.enter_context(socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET))
         feed, source = socket.socketpair()
         descriptors.enter_context(feed)
         connection.settimeout(0)
         feed.settimeout(0)
-        max_pixels = self._limits.max_pixels_whole if facts.held_whole else self._limits.max_pixels
-        message = encode_job(Job(facts, remaining_s, max_pixels))
+        address = heavy_address(self._address) if is_heavy(job.facts) else self._address
         with source:
             try:
-                connection.connect(self._address)
-                socket.send_fds(connection, [message], [source.fileno()])
+                connection.connect(address)
+                socket.send_fds(
+                    connection, [encode_job(job)], [fd for fd in (source.fileno(), thumbnail_to) if fd is not None]
+                )
             except BlockingIOError:
                 raise ApiError(SCORERS_BUSY, "the scorers' queue is full") from None
             except OSError as error:
@@ -83,6 +129,11 @@ class ScorerClient:
         if task is not None and not task.accepted:
             return ApiError(SCORERS_BUSY, f"no scorer was free within {limit}")
         return ApiError(SCORING_TOO_SLOW, message=f"Reading and scoring the image took longer than {limit}.")
+
+
+def _died() -> ApiError:
+    message = "The scorer process ended while it worked on this image. Other images are not affected."
+    return ApiError(SCORER_DIED, "the scorer ended without a result", message=message)
 
 
 class _ScorerGoneError(Exception):
@@ -99,7 +150,7 @@ class _Body:
         self._count = 0
 
     async def next(self) -> bytes | None:
-        """Return the next bytes, None at the whole end. Raises IMAGE_TOO_LARGE or UPSTREAM_BROKEN."""
+        """Return the next bytes, None at the whole end. Raises IMAGE_FILE_TOO_LARGE or UPSTREAM_BROKEN."""
         data = await anext(self._chunks, None)
         self._count += len(data or b"")
         check_bytes(self._count, self._limits)
@@ -107,6 +158,11 @@ class _Body:
         if declared is not None and (self._count > declared or (data is None and self._count < declared)):
             raise ApiError(UPSTREAM_BROKEN, f"{declared} bytes declared, {self._count} received")
         return data
+
+
+def _header_process(row: Processor) -> HeaderProcess:
+    process: HeaderProcess = import_module(row.module).process
+    return process
 
 
 async def _probe(body: _Body) -> tuple[Facts, list[bytes]]:
@@ -127,8 +183,8 @@ class _Task:
     feed: socket.socket
     accepted: bool = False
 
-    async def answer(self) -> QualityReport:
-        """Wait for the report. Raises what the scorer found wrong, or _ScorerGoneError."""
+    async def answer(self) -> Result:
+        """Wait for the result. Raises what the scorer found wrong, or _ScorerGoneError."""
         loop = asyncio.get_running_loop()
         while True:
             try:
@@ -167,7 +223,7 @@ class _Task:
         return True
 
 
-async def _run(task: _Task, prefix: list[bytes], body: _Body) -> QualityReport:
+async def _run(task: _Task, prefix: list[bytes], body: _Body) -> Result:
     """Pump and wait at once; the first error of either ends both, the body's own first."""
     pump = asyncio.ensure_future(task.pump(prefix, body))
     answer = asyncio.ensure_future(task.answer())

@@ -5,48 +5,45 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from gateway.errors import NOT_AN_IMAGE, ApiError
-from gateway.imaging.facts import SUPPORTED, Facts
+from gateway.imaging.header_bmp import read_bmp
 from gateway.imaging.header_gif import read_gif
+from gateway.imaging.header_heif import read_heif
 from gateway.imaging.header_jpeg import read_jpeg
+from gateway.imaging.header_jxl import read_jxl
 from gateway.imaging.header_png import read_png
+from gateway.imaging.header_tiff import read_tiff
 from gateway.imaging.header_webp import read_webp
-from gateway.imaging.reading import Reading, Step, damaged, peek, unsupported
+from gateway.imaging.reading import MAX_HEADER_BYTES, Reading, Step, damaged, not_an_image, peek, unsupported
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-# Camera JPEGs carry depth maps, previews and profiles of a few MiB before the frame header.
-MAX_HEADER_BYTES = 8 * 2**20
+    from gateway.imaging.facts import Facts
+
 _MAGIC_BYTES = 12
 
-_READERS: tuple[tuple[int, bytes, Callable[[], Reading[Facts]]], ...] = (  # (offset, magic, parser)
-    (0, b"\xff\xd8\xff", read_jpeg),
-    (0, b"\x89PNG\r\n\x1a\n", read_png),
-    (8, b"WEBP", read_webp),
-    (0, b"GIF87a", read_gif),
-    (0, b"GIF89a", read_gif),
+_READERS: tuple[tuple[bytes, int, bytes, Callable[[], Reading[Facts]]], ...] = (  # (start, offset, more, parser)
+    (b"\xff\xd8\xff", 0, b"", read_jpeg),
+    (b"\x89PNG\r\n\x1a\n", 0, b"", read_png),
+    (b"RIFF", 8, b"WEBP", read_webp),
+    (b"GIF87a", 0, b"", read_gif),
+    (b"GIF89a", 0, b"", read_gif),
+    (b"II*\0", 0, b"", read_tiff),
+    (b"MM\0*", 0, b"", read_tiff),
+    (b"II+\0", 0, b"", read_tiff),
+    (b"MM\0+", 0, b"", read_tiff),
+    (b"", 0, b"BM", read_bmp),
+    (b"", 4, b"ftyp", read_heif),
+    (b"\xff\x0a", 0, b"", read_jxl),
+    (b"\0\0\0\x0cJXL \r\n\x87\n", 0, b"", read_jxl),
 )
-_REFUSED: tuple[tuple[int, bytes, str], ...] = (  # (offset, magic, what it is); the first match counts
-    (0, b"II*\0", "a TIFF file"),
-    (0, b"MM\0*", "a TIFF file"),
-    (0, b"II+\0", "a BigTIFF file"),
-    (0, b"MM\0+", "a BigTIFF file"),
-    (0, b"BM", "a BMP file"),
-    (4, b"ftypavif", "an AVIF file"),
-    (4, b"ftypavis", "an AVIF file"),
-    (4, b"ftyphe", "a HEIC file"),
-    (4, b"ftypmif1", "a HEIC or AVIF file"),
-    (4, b"ftypmsf1", "a HEIC or AVIF file"),
-    (4, b"ftyp", "a video or another ISO media file"),
-    (0, b"\xff\x0a", "a JPEG XL file"),
-    (0, b"\0\0\0\x0cJXL ", "a JPEG XL file"),
-    (0, b"\0\0\0\x0cjP  ", "a JPEG 2000 file"),
-    (0, b"<svg", "an SVG file"),
-    (0, b"<?xml", "an SVG or another XML file"),
-    (0, b"\xef\xbb\xbf<?xml", "an SVG or another XML file"),
-    (0, b"%PDF", "a PDF file"),
-    (0, b"8BPS", "a Photoshop (PSD) file"),
+_REFUSED: tuple[tuple[bytes, str], ...] = (  # (magic, what it is); the first match counts
+    (b"\0\0\0\x0cjP  ", "a JPEG 2000 file"),
+    (b"<svg", "an SVG file"),
+    (b"<?xml", "an SVG or another XML file"),
+    (b"\xef\xbb\xbf<?xml", "an SVG or another XML file"),
+    (b"%PDF", "a PDF file"),
+    (b"8BPS", "a Photoshop (PSD) file"),
 )
 
 
@@ -80,7 +77,7 @@ class Probe:
         if self._facts is not None:
             return self._facts
         if self._position == 0 and not _begins_like_a_picture(bytes(self._buffer)):
-            raise _not_an_image()
+            raise not_an_image()
         raise damaged("it ends inside its header")
 
     def _ready(self) -> bool:
@@ -112,18 +109,14 @@ class Probe:
 
 def _recognise() -> Reading[Facts]:
     head = yield peek(_MAGIC_BYTES)
-    for offset, magic, reader in _READERS:
-        if head.startswith(magic, offset) and (offset == 0 or head.startswith(b"RIFF")):
+    for start, offset, more, reader in _READERS:
+        if head.startswith(start) and head.startswith(more, offset):
             return (yield from reader())
-    for offset, magic, what in _REFUSED:
-        if head.startswith(magic, offset):
+    for magic, what in _REFUSED:
+        if head.startswith(magic):
             raise unsupported(what)
-    raise _not_an_image()
+    raise not_an_image()
 
 
 def _begins_like_a_picture(head: bytes) -> bool:
-    return len(head) >= 3 and any(magic.startswith(head[: len(magic)]) for offset, magic, _ in _READERS if offset == 0)
-
-
-def _not_an_image() -> ApiError:
-    return ApiError(NOT_AN_IMAGE, message=f"The object is not an image; supported formats are {SUPPORTED}.")
+    return len(head) >= 3 and any(start.startswith(head[: len(start)]) for start, _, more, _ in _READERS if not more)

@@ -26,6 +26,9 @@ class Step:
 
 Reading = Generator[Step, bytes, Found]
 
+# Camera JPEGs carry depth maps, previews and profiles of a few MiB before the frame header.
+MAX_HEADER_BYTES = 8 * 2**20
+
 # A header made of endless tiny pieces must not keep the parser busy: real files stay two orders below.
 MAX_PIECES = 4096
 
@@ -50,9 +53,14 @@ def damaged(message: str) -> ApiError:
     return ApiError(IMAGE_DAMAGED, message=f"The image is damaged: {message}.")
 
 
-def unsupported(what: str) -> ApiError:
+def unsupported(what: str, detail: str = "") -> ApiError:
     """Return the error for an object that is recognised as `what`, which cannot be decoded here."""
-    return ApiError(NOT_AN_IMAGE, message=f"The object is {what}; supported formats are {SUPPORTED}.")
+    return ApiError(NOT_AN_IMAGE, detail, message=f"The object is {what}; supported formats are {SUPPORTED}.")
+
+
+def not_an_image() -> ApiError:
+    """Return the error for an object that is not recognised."""
+    return ApiError(NOT_AN_IMAGE, message=f"The object is not an image; supported formats are {SUPPORTED}.")
 
 
 def check_size(width: int, height: int) -> None:

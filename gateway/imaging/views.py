@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 import pyvips
 
-from gateway.imaging.decode import MIN_LONG_SIDE, to_srgb
+from gateway.imaging.decode import to_srgb
 
 if TYPE_CHECKING:
     from gateway.imaging.decode import Picture
@@ -22,52 +22,57 @@ Plane = npt.NDArray[np.float32]
 Pixels = npt.NDArray[np.uint8]
 
 _WHOLE_SIDE = 512
-_CROP_SIDE = 192
-_CROPS = 6
-_CELLS = 8  # the whole is ranked in 8x8 cells
-_MIN_SIDE = 64  # statistics of smaller pictures degenerate: they are mirrored up to this
-_SEAM = 4  # pixels at a region's edge that resizing mixes with the next region's
-_KERNEL = "lanczos3"  # nearly the identity when the scale is nearly 1, so that no score jumps there
+_DETAIL_SIDE = 1280  # the full picture's long side at which details are looked at: what a screen shows at most
+_CROP_SIDE = 144
+_MIN_SIDE = 128  # statistics of smaller pictures degenerate: they are mirrored up to this
+_SEAM = 4  # pixels at a crop's edge that resizing mixes with the next crop's
 _GRID = 8  # JPEG's block size; crops begin on it, so that one phase holds for all of them
-_RED, _GREEN, _BLUE = (np.float32(weight / 255) for weight in (0.299, 0.587, 0.114))  # ITU-R BT.601
+_KERNEL = "lanczos3"  # nearly the identity when the scale is nearly 1, so that no score jumps there
+_RED, _GREEN, _BLUE = (np.float32(weight) for weight in (0.299, 0.587, 0.114))  # ITU-R BT.601
 
 
 @dataclass(frozen=True, slots=True)
 class Views:
-    """What is measured.
+    """What is measured; luma is float32 in grey levels, 0..255.
 
-    `whole`: uint8 (H, W, 3), sRGB, long side at most 512. `luma`: float32 (H, W) in 0..1, of `whole`. `detail`:
-    float32 (N, S, S) in 0..1, luma of crops where the full picture's long side is at most 1,280 pixels, from the
-    most to the least detailed cell. `stored`: the same, at the scale at which the picture was loaded. `grid` is the
-    period, in pixels of `stored`, of a JPEG grid in the full picture, 0 where it cannot be seen any more.
+    `whole`: uint8 (H, W, 3), sRGB, long side at most 512. `luma`: (H, W), of `whole`. `detail`: (N, S, S), crops
+    spread over the picture where its long side is at most 1,280 pixels. `stored`: (N, S, S), the same at the scale
+    at which the picture was loaded, which shows the grids that scaling hides. `seen`: crops of `luma` itself, what
+    somebody notices who sees the whole picture.
     """
 
     whole: Pixels
     luma: Plane
+    seen: Plane
     detail: Plane
     stored: Plane
-    grid: int
 
 
 def look(picture: Picture) -> Views:
     """Cut the views out of a loaded picture."""
     image = _mirrored_up(picture.image)
     long_side = max(image.width, image.height)
-    whole = _array(to_srgb(_reduced(image, long_side / _WHOLE_SIDE)))
+    # A narrow picture gets narrower when it is reduced, so it is mirrored up again.
+    whole = _array(to_srgb(_mirrored_up(_reduced(image, long_side / _WHOLE_SIDE))))
     luma = to_luma(whole)
-    scale = max(1.0, long_side / MIN_LONG_SIDE)
-    side = min(image.width, image.height, round(_CROP_SIDE * scale))
+    seen = _crops(luma)
+    if long_side <= _WHOLE_SIDE:
+        return Views(whole, luma, seen, seen, seen)
+    scale = max(1.0, long_side / _DETAIL_SIDE)
+    side = _side(image.width, image.height, round(_CROP_SIDE * scale) + 2 * _SEAM * (scale > 1))
+    regions = [image.crop(left, top, side, side) for left, top in _places(image.width, image.height, side)]
+    if scale == 1:
+        detail = np.stack([_luma_of(region) for region in regions])
+        return Views(whole, luma, seen, detail, detail)
+    column = pyvips.Image.arrayjoin(regions, across=1).copy_memory()
     reduced = round(side / scale)
-    regions = [image.crop(left, top, side, side) for left, top in _places(luma, image.width, image.height, side)]
-    column = to_srgb(pyvips.Image.arrayjoin(regions, across=1).copy_memory())
-    stored = _planes(column, side)
-    detail = stored if scale == 1 else _planes(_reduced(column, side / reduced), reduced, _SEAM)
-    stored = stored[:, :_CROP_SIDE, :_CROP_SIDE]
-    return Views(whole, luma, detail, stored, _GRID // picture.factor if picture.factor <= 2 else 0)
+    detail = _luma_of(_reduced(column, side / reduced)).reshape(-1, reduced, reduced)
+    stored = _luma_of(column.crop(0, 0, min(side, _CROP_SIDE), column.height)).reshape(len(regions), side, -1)
+    return Views(whole, luma, seen, detail[:, _SEAM:-_SEAM, _SEAM:-_SEAM], stored[:, :_CROP_SIDE])
 
 
 def to_luma(pixels: Pixels) -> Plane:
-    """Return BT.601 luma in 0..1 of uint8 sRGB pixels (..., 3).
+    """Return BT.601 luma (0..255) of uint8 sRGB pixels (..., 3).
 
     Not a matrix product: its rounding depends on the number of threads, and the same bytes must score the same.
     """
@@ -100,25 +105,33 @@ def _reduced(image: Any, scale: float) -> Any:
     return image if scale <= 1 else image.resize(1 / scale, kernel=_KERNEL)
 
 
-def _places(luma: Plane, width: int, height: int, side: int) -> list[tuple[int, int]]:
-    """Return the left and top of the crops: cells evenly spread over the ranking by detail, the busiest first."""
-    steps = np.zeros_like(luma)
-    steps[:, 1:] += np.abs(np.diff(luma, axis=1))
-    steps[1:] += np.abs(np.diff(luma, axis=0))
-    ranked = np.argsort(-cells(steps, _CELLS).ravel(), kind="stable")
-    chosen = ranked[np.linspace(0, ranked.size - 1, _CROPS).round().astype(int)]
-    return [(_begin(int(cell) % _CELLS, width, side), _begin(int(cell) // _CELLS, height, side)) for cell in chosen]
+def _crops(luma: Plane) -> Plane:
+    height, width = luma.shape
+    side = _side(width, height, _CROP_SIDE)
+    return np.stack([luma[top : top + side, left : left + side] for left, top in _places(width, height, side)])
+
+
+def _side(width: int, height: int, wanted: int) -> int:
+    return min(width, height, wanted) // _GRID * _GRID
+
+
+def _places(width: int, height: int, side: int) -> list[tuple[int, int]]:
+    """Return the left and top of the crops: the middles of 3x3 cells.
+
+    Fixed places, not the busiest ones: a crop, a mirror or a little noise must not choose other details.
+    """
+    return [(_begin(x, width, side), _begin(y, height, side)) for y in range(3) for x in range(3)]
 
 
 def _begin(cell: int, length: int, side: int) -> int:
-    centred = round((cell + 0.5) / _CELLS * length - side / 2)
-    return min(max(centred, 0), length - side) // _GRID * _GRID
+    centred = round(((cell + 0.5) / 3 * length - side / 2) / _GRID) * _GRID
+    return min(max(centred, 0), (length - side) // _GRID * _GRID)
 
 
-def _planes(column: Any, side: int, seam: int = 0) -> Plane:
-    """Return the luma (N, S, S) of square regions that stand in one column, without a seam on each side."""
-    luma = to_luma(_array(column)).reshape(-1, side, side)
-    return luma[:, seam : side - seam, seam : side - seam]
+def _luma_of(image: Any) -> Plane:
+    """Return the luma of a vips image; a profile is left aside, since only differences are measured on it."""
+    pixels = _array(image)
+    return to_luma(pixels) if pixels.ndim == 3 else pixels.astype(np.float32)
 
 
 def _array(image: Any) -> Pixels:

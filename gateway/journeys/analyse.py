@@ -1,4 +1,4 @@
-"""The journey of a request for a score: the object streams from the store into a scorer, the report to the client."""
+"""The journey of a request for a score or its like: the object streams from the store into a processor."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from time import perf_counter
 from typing import TYPE_CHECKING
 
 from gateway.dialects.base import Rendered, StoredObject, StoreRequest, derived_etag, not_modified
-from gateway.imaging.registry import MODEL_VERSION
-from gateway.journeys.forward import store_error
+from gateway.imaging.registry import processor
+from gateway.journeys.documents import store_error
 from gateway.request import percent_encode
 
 if TYPE_CHECKING:
@@ -27,24 +27,27 @@ async def analyse(
     dialect: AnalysingDialect,
     context: AnswerContext,
 ) -> Rendered:
-    """Score the stored object (the whole of it: Range is ignored) and render the report for the vendor's client."""
+    """Process the stored object (the whole of it: Range is ignored) and render the result for the vendor's client.
+
+    Leaving the download early closes it: a processor of headers alone costs their bytes and no more.
+    """
     started = perf_counter()
     version = f"versionId={percent_encode(intent.version_id)}" if intent.version_id is not None else ""
     request = StoreRequest("GET", percent_encode(key, safe="/"), version, ())
     async with store.open(request) as answer:
         if answer.status != 200:
             raise await store_error(answer)
-        stored = _stored(answer)
-        if not_modified(derived_etag(stored, MODEL_VERSION), head.header("if-none-match")):
-            return dialect.render_not_modified(stored, MODEL_VERSION, context)
-        report = await scorer.score(answer.chunks(), declared_bytes=answer.length)
+        stored = _stored(answer, processor(intent.processor).variant)
+        if intent.save_to is None and not_modified(stored.etag, head.header("if-none-match")):
+            return dialect.render_not_modified(stored, context)
+        result = await scorer.process(intent.processor, answer.chunks(), declared_bytes=answer.length)
     elapsed_ms = round((perf_counter() - started) * 1000)
-    return dialect.render_report(report, stored, replace(context, elapsed_ms=elapsed_ms))
+    return dialect.render_result(result, stored, replace(context, elapsed_ms=elapsed_ms))
 
 
-def _stored(answer: StoreAnswer) -> StoredObject:
+def _stored(answer: StoreAnswer, variant: str) -> StoredObject:
     return StoredObject(
-        etag=answer.header("etag"),
+        etag=derived_etag(answer.header("etag"), variant),
         last_modified=answer.header("last-modified"),
         storage_class=answer.header("x-amz-storage-class"),
         version_id=answer.header("x-amz-version-id"),

@@ -9,17 +9,17 @@ from typing import TYPE_CHECKING
 from gateway.body.checksums import ALGORITHMS, SDK_ALGORITHM
 from gateway.body.filters import BodyPlan, plan
 from gateway.dialects.base import Rendered
-from gateway.dialects.xml import parse_error
-from gateway.errors import MISSING_CONTENT_LENGTH, ApiError, from_store
-from gateway.journeys import long_body
+from gateway.errors import MISSING_CONTENT_LENGTH, ApiError
+from gateway.journeys import long_body, rewrite
 from gateway.journeys.batch_delete import checked
+from gateway.journeys.documents import store_error
 from gateway.journeys.long_body import LongBody
 from gateway.request import HOP_BY_HOP, parse_query, query_without
 from gateway.stores.spool import in_time, kept_aside
 from gateway.stores.upstream import Body
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Callable
 
     from gateway.auth.base import Payload
     from gateway.authorise import MayDelete
@@ -30,7 +30,6 @@ if TYPE_CHECKING:
     from gateway.wire import Exchange
 
 _BODILESS = frozenset({"GET", "HEAD", "DELETE", "OPTIONS"})
-_ERROR_BYTES = 64 * 1024
 _IDLE_S = 60.0  # longest silence of a client whose body has no declared length
 
 
@@ -55,19 +54,40 @@ async def forward(
             headers = dialect.translate_headers(headers, context) if intent.translated else headers
             await exchange.send(Rendered(200, answer_headers(headers), b""))
             return
-        judged = body if may_delete is None else await checked(body, may_delete)
+        written = body
+        if intent.request_rewrite:
+            request, written = await rewrite.request_document(request, body, intent.request_rewrite)
+        if intent.translated:
+            request = await rewrite.without_overwriting(request, store, intent.multipart)
+        judged = written if may_delete is None else await checked(written, may_delete)
         async with store.open(request, judged) as answer:
-            if not intent.translated:
-                await _relay(exchange, answer, answer.headers)
-                return
-            if answer.status >= 400:
-                raise await store_error(answer)
-            await _relay(exchange, answer, dialect.translate_headers(answer.headers, context))
+            told = intent.rating.told(answer.status, answer.header("etag")) if intent.rating else ()
+
+            def headers_of(headers: Headers) -> Headers:
+                translated = dialect.translate_headers(headers, context) if intent.translated else headers
+                return (*translated, *told)
+
+            if intent.translated:
+                await _translate(exchange, answer, intent, request, store, headers_of)
+            else:
+                await _relay(exchange, answer, headers_of(answer.headers))
 
 
-async def store_error(answer: StoreAnswer) -> ApiError:
-    """Read the store's own error, so that it can be told in another dialect."""
-    return from_store(answer.status, *parse_error(await answer.read(_ERROR_BYTES)), answer.headers)
+async def _translate(
+    exchange: Exchange,
+    answer: StoreAnswer,
+    intent: Forward,
+    request: StoreRequest,
+    store: StoreBucket,
+    translate: Callable[[Headers], Headers],
+) -> None:
+    if answer.status >= 400:
+        raise rewrite.in_the_clients_terms(await store_error(answer), request, intent.multipart)
+    if intent.answer_rewrite and answer.status == 200:
+        told = await rewrite.answer_document(answer, request, store, intent.answer_rewrite, translate)
+        await exchange.send(replace(told, headers=answer_headers(told.headers)))
+        return
+    await _relay(exchange, answer, translate(answer.headers))
 
 
 async def _relay(exchange: Exchange, answer: StoreAnswer, headers: Headers) -> None:
@@ -100,7 +120,7 @@ async def _request_body(
     Stores want to know a length beforehand: a body that comes without one is kept aside until it has ended, and an
     object too long for that is a LongBody. Raises MISSING_CONTENT_LENGTH for any other body of that kind.
     """
-    chunks = _filtered(exchange.body() if exchange.has_body else _nothing(), planned.body_filter)
+    chunks = filtered(exchange.body() if exchange.has_body else _nothing(), planned.body_filter)
     if planned.length:
         yield Body(chunks, planned.length, planned.payload)
     elif planned.length is None and exchange.has_body:
@@ -134,7 +154,8 @@ def _parameter_names(request: StoreRequest) -> frozenset[str]:
     return frozenset(parameter.name for parameter in parse_query(request.raw_query))
 
 
-async def _filtered(chunks: AsyncIterator[bytes], body_filter: BodyFilter) -> AsyncIterator[bytes]:
+async def filtered(chunks: AsyncIterator[bytes], body_filter: BodyFilter) -> AsyncIterator[bytes]:
+    """Yield what a body's filter lets through. Raises what proving the body raises."""
     async for chunk in chunks:
         if ready := body_filter.feed(chunk):
             yield ready

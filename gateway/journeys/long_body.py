@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING
 
 from gateway.body.checksums import CONTENT_MD5, PREFIX, SDK_ALGORITHM
 from gateway.dialects.base import StoreRequest
-from gateway.dialects.xml import ERROR_LIMITS, Element, XmlError, parse, parse_error, write
-from gateway.errors import ENTITY_TOO_LARGE, UPSTREAM_BROKEN, ApiError, from_store
+from gateway.dialects.xml import write
+from gateway.errors import ENTITY_TOO_LARGE, UPSTREAM_BROKEN, ApiError
+from gateway.journeys.documents import document, refuse_error, stored_etag
 from gateway.request import parse_query, percent_encode
 from gateway.stores.spool import pieces
 from gateway.stores.upstream import Body
@@ -22,17 +23,14 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
     from gateway.request import Headers
-    from gateway.stores.upstream import StoreAnswer, StoreBucket
+    from gateway.stores.upstream import StoreBucket
 
 PART_BYTES = 16 * 1024 * 1024  # S3 asks for at least 5 MiB in every part but the last
 MAX_PARTS = 10_000  # S3's own limit
 _ABORT_S = 5.0
-_ANSWER_BYTES = ERROR_LIMITS.max_bytes
 _COPY_SOURCE = "x-amz-copy-source"
 _OF_THE_BODY = (CONTENT_MD5, PREFIX, SDK_ALGORITHM)  # proven here, and about no single part
 _OF_EVERY_CALL = ("x-amz-server-side-encryption-customer-", "x-amz-request-payer", "x-amz-expected-bucket-owner")
-# CompleteMultipartUpload sends its status before it knows: what an error inside of a 200 would have been.
-_LATE_STATUS = {"ServiceUnavailable": 503, "SlowDown": 503}
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +81,7 @@ async def upload(store: StoreBucket, request: StoreRequest, body: LongBody) -> H
 async def _initiate(store: StoreBucket, request: StoreRequest) -> _Upload:
     headers = tuple(pair for pair in request.headers if not pair[0].startswith(_OF_THE_BODY))
     async with store.open(StoreRequest("POST", request.raw_key, "uploads", headers), _whole(b"")) as answer:
-        upload_id = (await _document(answer)).child_text("UploadId")
+        upload_id = (await document(answer)).child_text("UploadId")
     if not upload_id:
         raise ApiError(UPSTREAM_BROKEN, "an upload without an id")
     every_call = tuple(pair for pair in headers if pair[0].startswith(_OF_EVERY_CALL))
@@ -100,7 +98,7 @@ async def _send_parts(begun: _Upload, body: LongBody) -> list[str]:
                 raise ApiError(ENTITY_TOO_LARGE, "too many parts", fields=(("MaxSizeAllowed", highest),))
             request = begun.request("PUT", f"partNumber={len(etags) + 1}&")
             async with begun.store.open(request, Body(chunks, length)) as answer:
-                await _refuse_error(answer)
+                await refuse_error(answer)
                 etags.append(answer.header("etag"))
     return etags
 
@@ -110,21 +108,12 @@ async def _complete(begun: _Upload, etags: list[str]) -> Headers:
     request = begun.request("POST")
     request = replace(request, headers=(*request.headers, ("content-type", "application/xml")))
     async with begun.store.open(request, _whole(write(("CompleteMultipartUpload", rows)))) as answer:
-        etag = (await _document(answer)).child_text("ETag").strip('"')
+        etag = (await document(answer)).child_text("ETag").strip('"')
         version = answer.header("x-amz-version-id")
         about_the_document = ("content-", "etag", "transfer-encoding")
         kept = tuple(pair for pair in answer.headers if not pair[0].lower().startswith(about_the_document))
-    etag = etag or await _stored_etag(begun, version)
+    etag = etag or await stored_etag(begun.store, begun.raw_key, version, begun.headers)
     return (*kept, ("ETag", f'"{etag}"')) if etag else kept
-
-
-async def _stored_etag(begun: _Upload, version: str) -> str:
-    """Ask for the new object's entity tag, without quotes: Ceph RGW 16 completes an upload without telling it."""
-    query = f"versionId={percent_encode(version)}" if version else ""
-    with suppress(ApiError):  # the object is there, with or without its tag in our answer
-        async with begun.store.open(StoreRequest("HEAD", begun.raw_key, query, begun.headers)) as answer:
-            return answer.header("etag").strip('"') if answer.status == 200 else ""
-    return ""
 
 
 async def _abort(begun: _Upload) -> None:
@@ -132,26 +121,6 @@ async def _abort(begun: _Upload) -> None:
     with suppress(ApiError, TimeoutError):
         async with asyncio.timeout(_ABORT_S), begun.store.open(begun.request("DELETE")):
             pass
-
-
-async def _document(answer: StoreAnswer) -> Element:
-    """Return what a store says about an upload. Raises its error, which may come with a 200; UPSTREAM_BROKEN."""
-    await _refuse_error(answer)
-    # Blanks come before it while a store is still at work.
-    text = (await answer.read(_ANSWER_BYTES)).lstrip()
-    try:
-        root = parse(text, ERROR_LIMITS)
-    except XmlError as error:
-        raise ApiError(UPSTREAM_BROKEN, f"answer about an upload: {error}") from error
-    if root.name == "Error":
-        code, message = parse_error(text)
-        raise from_store(_LATE_STATUS.get(code, 500), code, message, answer.headers)
-    return root
-
-
-async def _refuse_error(answer: StoreAnswer) -> None:
-    if answer.status != 200:
-        raise from_store(answer.status, *parse_error(await answer.read(_ANSWER_BYTES)), answer.headers)
 
 
 def _whole(data: bytes) -> Body:

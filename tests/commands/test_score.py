@@ -1,8 +1,14 @@
 from __future__ import annotations
 
+import csv
+import io
 import json
+import os
+import pty
+import re
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,7 +25,7 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).resolve().parent.parent.parent
 KEYS = (
     *("path", "score", "model_version", "width", "height", "format", "sub_scores", "flags"),
-    *("clarity", "aesthetic", "content", "reasons"),
+    *("clarity", "aesthetic", "content", "confidence", "reasons"),
 )
 FLAGS = ("long_image", "black_and_white", "small_image", "big_image", "pure_image")
 SUB_SCORES = {
@@ -118,24 +124,82 @@ def test_a_folder_without_pictures_is_no_success(tmp_path: Path) -> None:
     assert scored(tmp_path) == (1, [])
 
 
-def test_for_people_it_is_one_line_a_picture(folder: Path) -> None:
+def test_for_people_it_is_a_table(folder: Path) -> None:
     done = gateway("score", str(folder / "b.jpg"), str(folder / "none.jpg"))
-    good, bad = done.stdout.splitlines()
+    header, good, bad = done.stdout.splitlines()
     assert done.returncode == 1
+    assert header.startswith("SCORE  CLARITY")
     assert 0 <= float(good.split()[0]) <= 1
-    assert f"{folder}/b.jpg  320x240 jpeg" in good
-    assert bad == f"error  {folder}/none.jpg  InvalidRequest: Cannot read it: No such file or directory."
+    assert re.search(rf" 320x240 +jpeg +{folder}/b.jpg", good)
+    assert bad.split(maxsplit=2) == [
+        "error",
+        f"{folder}/none.jpg",
+        "InvalidRequest: Cannot read it: No such file or directory.",
+    ]
+    assert good.index(str(folder)) == bad.index(str(folder)) == header.index("PATH")
     assert done.stderr == "", "no progress bar where nobody watches"
 
 
-@pytest.mark.parametrize("options", [(), ("--json",)], ids=["text", "json"])
+def test_on_a_terminal_a_bar_stands_below_the_lines_and_leaves_none_of_itself(folder: Path) -> None:
+    ours, theirs = pty.openpty()
+    command = [sys.executable, "-m", "gateway", "score", str(folder)]
+    with subprocess.Popen(command, stdout=theirs, stderr=theirs, cwd=ROOT) as process:
+        os.close(theirs)
+        written = b""
+        with suppress(OSError):  # how a terminal says that its last process has gone
+            while data := os.read(ours, 65_536):
+                written += data
+    os.close(ours)
+    assert process.returncode == 0
+    assert b"] 0/3" in written
+    assert b"] 3/3" in written
+    shown = [line.rpartition("\r\x1b[K")[2] for line in written.decode().replace("\r\n", "\n").split("\n")]
+    assert shown == [*gateway("score", str(folder)).stdout.splitlines(), ""]
+
+
+def test_csv_is_for_spreadsheets(folder: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "gateway", "score", "--csv", str(folder), str(folder / "none.jpg")],
+        capture_output=True,
+        cwd=ROOT,
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (1, b"")
+    assert done.stdout.count(b"\r\n") == done.stdout.count(b"\n") == 5
+    rows = list(csv.DictReader(io.StringIO(done.stdout.decode(), newline="")))
+    assert [row["error_code"] for row in rows] == ["", "", "", "InvalidRequest"]
+    _, lines = scored(folder)
+    assert [float(row["score"]) for row in rows[:3]] == [line["score"] for line in lines]
+
+
+def test_two_forms_at_once_are_a_usage_error(folder: Path) -> None:
+    done = gateway("score", "--csv", "--json", str(folder))
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "not allowed with" in done.stderr
+
+
+@pytest.mark.parametrize("style", [(), ("--json",), ("--csv",)], ids=["table", "json", "csv"])
+def test_a_reader_that_has_seen_enough_ends_it_quietly(folder: Path, style: tuple[str, ...]) -> None:
+    command = [sys.executable, "-m", "gateway", "score", *style, *[str(folder)] * 40]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=ROOT) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        assert process.stdout.readline()
+        process.stdout.close()
+        assert process.stderr.read() == b""
+    assert process.returncode == 0
+
+
+@pytest.mark.parametrize("options", [(), ("--json",), ("--csv",)], ids=["table", "json", "csv"])
 def test_a_file_name_that_is_not_utf_8_is_scored_too(tmp_path: Path, photo: bytes, options: tuple[str, ...]) -> None:
     file = tmp_path / b"\xff.jpg".decode("utf-8", "surrogateescape")
     file.write_bytes(photo)
     command = [sys.executable, "-m", "gateway", "score", *options, str(file)]
     environment = {"PATH": "/usr/bin:/bin", "PYTHONIOENCODING": "utf-8:strict"}
     done = subprocess.run(command, capture_output=True, env=environment, cwd=ROOT, check=False)
-    assert (done.returncode, done.stderr, done.stdout.count(b"\n")) == (0, b"", 1)
+    assert (done.returncode, done.stderr) == (0, b"")
+    assert done.stdout.count(b"\n") == (1 if "--json" in options else 2)
+    assert b"\\udcff.jpg" in done.stdout
 
 
 def test_the_limits_of_the_settings_hold(tmp_path: Path, folder: Path) -> None:
@@ -164,11 +228,12 @@ def test_the_pictures_below_a_prefix_are_scored(demo: Demo) -> None:
 
 @pytest.mark.store
 def test_files_and_objects_may_be_mixed_and_a_missing_one_fails_alone(demo: Demo, folder: Path) -> None:
-    paths = ("s3://demo/tiny.png", folder / "b.jpg", "s3://no-such-bucket/x", "s3://demo/dark.jpg")
+    missing = ("s3://no-such-bucket/x", "s3://demo/none.jpg")
+    paths = ("s3://demo/tiny.png", folder / "b.jpg", *missing, "s3://demo/dark.jpg")
     status, lines = scored(*paths, **at(demo.endpoint))
     assert status == 1
     assert [line["path"] for line in lines] == [str(path) for path in paths]
-    assert [line.get("error", {}).get("code", "") for line in lines] == ["", "", "NoSuchBucket", ""]
+    assert [line.get("error", {}).get("code", "") for line in lines] == ["", "", "NoSuchBucket", "NoSuchKey", ""]
 
 
 @pytest.mark.store

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from gateway.dialects.base import AnswerContext, StoredObject
-from gateway.report import Flags, QualityReport
+from gateway.report import Flags, ImageInfo, QualityReport
 from gateway.request import HostMap, ObjectRef, RequestHead, Target, percent_decode
 
 if TYPE_CHECKING:
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 NOW = datetime(2025, 11, 21, 6, 55, 7, tzinfo=UTC)
 DATE = "Fri, 21 Nov 2025 06:55:07 GMT"
 HOSTS = HostMap((("oss-cn-hangzhou.aliyuncs.com", "oss"), ("s3.localhost", "s3"), ("cos.localhost", "cos")), {})
-STORED = StoredObject('"5d41402a"', "Tue, 18 Nov 2025 01:02:03 GMT")
+STORED = StoredObject('"5d41402a-score-7"', "Tue, 18 Nov 2025 01:02:03 GMT")
 REPORT = QualityReport(
     score=0.7049,
     sub_scores={},
@@ -24,11 +24,16 @@ REPORT = QualityReport(
     clarity=89,
     aesthetic=70,
     content=40,
+    confidence=0.8,
     reasons=(),
     width=1920,
     height=1080,
     format="jpeg",
     model_version="7",
+)
+
+INFO = ImageInfo(
+    "jpeg", 400, 267, 21_839, 1, {"Orientation": "7", "ImageWidth": "1", "DateTime": "2015:02:11 15:38:27"}
 )
 
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -19,8 +20,8 @@ from gateway.errors import (
     ErrorKind,
     from_store,
 )
-from gateway.report import Flags
-from tests.dialects.samples import DATE, REPORT, STORED, context, head, on
+from gateway.report import AverageColour, Flags
+from tests.dialects.samples import DATE, INFO, REPORT, STORED, context, head, on
 
 if TYPE_CHECKING:
     from gateway.dialects.base import AnswerContext
@@ -59,7 +60,9 @@ def test_the_version_of_the_object_is_taken_from_the_query_and_needs_its_own_rig
         ("ci-process=sensitive-content-recognition", NOT_IMPLEMENTED, "sensitive"),
         ("ci-process=AssessQuality&detect-url=http%3A%2F%2Fx", NOT_IMPLEMENTED, "detect-url"),
         ("ci-process=AssessQuality&imageMogr2/rotate/90", NOT_IMPLEMENTED, "imageMogr2"),
-        ("imageInfo", NOT_IMPLEMENTED, "imageInfo"),
+        ("imageInfo&imageAve", INVALID_ARGUMENT, "combined"),
+        ("imageInfo&ci-process=AssessQuality", INVALID_ARGUMENT, "combined"),
+        ("imageInfo&imageView2/1/w/9", NOT_IMPLEMENTED, "imageView2"),
         ("imageMogr2/thumbnail/!50p", NOT_IMPLEMENTED, "imageMogr2"),
         ("watermark/2/text/aGk", NOT_IMPLEMENTED, "watermark"),
         ("exif", NOT_IMPLEMENTED, "exif"),
@@ -79,8 +82,24 @@ def test_a_process_in_the_wrong_place_is_refused(method: str, key: str) -> None:
     assert caught.value.kind is INVALID_ARGUMENT
 
 
+@pytest.mark.parametrize(("name", "processor"), [("imageInfo", "info"), ("imageAve", "average")])
+@pytest.mark.parametrize("query", ["{}", "{}=", "x=1&{}"])
+def test_neighbours_of_the_score_need_the_same_rights(name: str, processor: str, query: str) -> None:
+    rights = ("s3:GetObject", "ci:CreateAssessQualityJob")
+    assert asked(query.format(name)) == Analyse(rights, None, name, processor)
+
+
+def test_information_and_a_mean_colour_are_told_as_json_of_texts() -> None:
+    rendered = cos.render_result(INFO, STORED, cos_context())
+    told = {"format": "jpeg", "width": "400", "height": "267", "size": "21839", "frame_count": "1"}
+    assert json.loads(rendered.body) == told
+    assert dict(rendered.headers)["Content-Type"] == "application/json"
+    rendered = cos.render_result(AverageColour(0x73, 0x62, 0x46), STORED, cos_context())
+    assert json.loads(rendered.body) == {"RGB": "0x736246"}
+
+
 def test_the_score_is_told_in_tencents_words() -> None:
-    rendered = cos.render_report(REPORT, STORED, cos_context())
+    rendered = cos.render_result(REPORT, STORED, cos_context())
     assert rendered.status == 200
     assert rendered.body == (
         b"<Response><LongImage>FALSE</LongImage><BlackAndWhite>FALSE</BlackAndWhite><SmallImage>FALSE</SmallImage>"
@@ -100,7 +119,7 @@ def test_the_score_is_told_in_tencents_words() -> None:
 
 
 def test_cos_python_reads_the_score() -> None:
-    assert xml_to_dict(cos.render_report(REPORT, STORED, cos_context()).body) == {
+    assert xml_to_dict(cos.render_result(REPORT, STORED, cos_context()).body) == {
         "LongImage": "FALSE",
         "BlackAndWhite": "FALSE",
         "SmallImage": "FALSE",
@@ -115,7 +134,7 @@ def test_cos_python_reads_the_score() -> None:
 
 def test_a_small_image_has_every_other_field_zero_or_false() -> None:
     flags = Flags(long_image=True, black_and_white=True, small_image=True, big_image=True, pure_image=True)
-    told = xml_to_dict(cos.render_report(replace(REPORT, flags=flags), STORED, cos_context()).body)
+    told = xml_to_dict(cos.render_result(replace(REPORT, flags=flags), STORED, cos_context()).body)
     assert told.pop("RequestId") == "65E0000000000000000000AA"
     assert told.pop("SmallImage") == "TRUE"
     assert {name: value for name, value in told.items() if value not in ("FALSE", "0")} == {}
@@ -125,7 +144,7 @@ def test_a_small_image_has_every_other_field_zero_or_false() -> None:
 def test_each_finding_stands_in_its_own_element() -> None:
     for name in ("long_image", "black_and_white", "big_image", "pure_image"):
         flags = replace(Flags(*[False] * 5), **{name: True})
-        told = xml_to_dict(cos.render_report(replace(REPORT, flags=flags), STORED, cos_context()).body)
+        told = xml_to_dict(cos.render_result(replace(REPORT, flags=flags), STORED, cos_context()).body)
         element = name.title().replace("_", "")
         assert [found for found, value in told.items() if value == "TRUE"] == [element]
 
@@ -133,14 +152,14 @@ def test_each_finding_stands_in_its_own_element() -> None:
 def test_the_storage_class_is_told_only_when_it_is_not_standard() -> None:
     def told(storage_class: str) -> str | None:
         stored = replace(STORED, storage_class=storage_class, version_id="v1")
-        return dict(cos.render_report(REPORT, stored, cos_context()).headers).get("x-cos-storage-class")
+        return dict(cos.render_result(REPORT, stored, cos_context()).headers).get("x-cos-storage-class")
 
     assert [told(name) for name in ("", "STANDARD", "STANDARD_IA", "GLACIER")] == [None, None, "STANDARD_IA", "ARCHIVE"]
 
 
 def test_a_304_says_what_the_score_says_but_for_its_content() -> None:
-    rendered = cos.render_not_modified(STORED, "7", cos_context())
-    told = dict(cos.render_report(REPORT, STORED, cos_context()).headers)
+    rendered = cos.render_not_modified(STORED, cos_context())
+    told = dict(cos.render_result(REPORT, STORED, cos_context()).headers)
     del told["Content-Type"]
     assert (rendered.status, dict(rendered.headers), rendered.body) == (304, told, b"")
 

@@ -17,6 +17,7 @@ from requests.structures import CaseInsensitiveDict
 from gateway.dialects import oss
 from gateway.dialects.base import Analyse
 from gateway.errors import (
+    ACCESS_DENIED,
     INVALID_ARGUMENT,
     INVALID_REQUEST,
     NO_ACTION,
@@ -29,7 +30,9 @@ from gateway.errors import (
     ApiError,
     ErrorKind,
 )
-from tests.dialects.samples import DATE, REPORT, STORED, context, head, on
+from gateway.report import AverageColour
+from gateway.request import ObjectRef
+from tests.dialects.samples import DATE, INFO, REPORT, STORED, context, head, on
 
 if TYPE_CHECKING:
     from gateway.dialects.base import Rendered
@@ -49,6 +52,80 @@ def test_image_score_asks_for_a_score(method: str, query: str) -> None:
     assert asked(query, method) == Analyse(("s3:GetObject", "oss:ProcessImm"), None, "x-oss-process")
 
 
+@pytest.mark.parametrize(("action", "processor"), [("info", "info"), ("average-hue", "average")])
+def test_neighbours_of_the_score_need_the_same_rights(action: str, processor: str) -> None:
+    expected = Analyse(("s3:GetObject", "oss:ProcessImm"), None, "x-oss-process", processor)
+    assert asked(f"x-oss-process=image/{action}") == expected
+
+
+@pytest.mark.parametrize(
+    ("parameters", "place"),
+    [
+        ("o_cmVzdWx0cy9hLmpzb24", ObjectRef("demo", "results/a.json")),
+        ("o_cmVzdWx0cy9hLmpzb24=,b_b3RoZXI=", ObjectRef("other", "results/a.json")),
+        ("b_b3RoZXI,o_5Lit", ObjectRef("other", "中")),
+        ("o_Pz8_Pj4-", ObjectRef("demo", "???>>>")),
+    ],
+)
+def test_a_post_saves_the_answer_and_needs_one_right_more(parameters: str, place: ObjectRef) -> None:
+    rights = ("s3:GetObject", "oss:ProcessImm", "oss:PostProcessTask")
+    found = asked(f"x-oss-process=image/score|sys/saveas,{parameters}", "POST")
+    assert found == Analyse(rights, None, "x-oss-process", "score", place)
+
+
+@pytest.mark.parametrize(
+    ("parameters", "kind"),
+    [
+        ("", INVALID_ARGUMENT),
+        (",", INVALID_ARGUMENT),
+        (",o_", INVALID_ARGUMENT),
+        (",b_YQ", INVALID_ARGUMENT),
+        (",o_YQ,o_YQ", INVALID_ARGUMENT),
+        (",o_YQ,x_1", INVALID_ARGUMENT),
+        (",o_*", INVALID_ARGUMENT),
+        (",o_YQ+", INVALID_ARGUMENT),
+        (",o__w", INVALID_ARGUMENT),  # a byte that is not UTF-8
+        (",o_YQ,b_", INVALID_ARGUMENT),
+        (",o_YQ,b_YS9i", INVALID_ARGUMENT),
+        (",o_" + "YWFh" * 400, INVALID_ARGUMENT),
+        (",o_YQ,b_bWluaW8", ACCESS_DENIED),  # minio, where stores keep their administration
+    ],
+)
+def test_a_place_that_is_none_is_refused(parameters: str, kind: ErrorKind) -> None:
+    with pytest.raises(ApiError) as caught:
+        asked(f"x-oss-process=image/score|sys/saveas{parameters}", "POST")
+    assert caught.value.kind is kind
+
+
+def test_information_is_told_as_objects_of_text_and_what_was_found_wins_over_what_the_file_says() -> None:
+    rendered = oss.render_result(INFO, STORED, context())
+    assert json.loads(rendered.body) == {
+        "DateTime": {"value": "2015:02:11 15:38:27"},
+        "FileSize": {"value": "21839"},
+        "Format": {"value": "jpg"},
+        "FrameCount": {"value": "1"},
+        "ImageHeight": {"value": "267"},
+        "ImageWidth": {"value": "400"},
+        "Orientation": {"value": "7"},
+    }
+    unknown = json.loads(oss.render_result(replace(INFO, frames=None, file_bytes=None), STORED, context()).body)
+    assert {"FrameCount", "FileSize"}.isdisjoint(unknown)
+
+
+def test_a_mean_colour_is_told_in_aliyuns_words() -> None:
+    rendered = oss.render_result(AverageColour(0x5C, 0x78, 0x3B), STORED, context())
+    assert json.loads(rendered.body) == {"RGB": "0x5c783b"}
+
+
+def test_oss2_reads_where_a_result_was_saved() -> None:
+    saved = oss.render_saved(ObjectRef("demo", "中.json"), 77, context("POST"))
+    answer = SimpleNamespace(
+        status=200, headers=CaseInsensitiveDict(saved.headers), request_id="", read=lambda: saved.body
+    )
+    found = oss2.models.ProcessObjectResult(answer)
+    assert (found.bucket, found.object, found.fileSize, found.process_status) == ("demo", "中.json", 77, "OK")
+
+
 def test_the_version_of_the_object_is_taken_from_the_query_and_needs_its_own_right() -> None:
     versioned = ("s3:GetObjectVersion", "oss:ProcessImm")
     assert asked("x-oss-process=image/score&versionId=a%2Fb") == Analyse(versioned, "a/b", "x-oss-process")
@@ -66,12 +143,14 @@ def test_the_version_of_the_object_is_taken_from_the_query_and_needs_its_own_rig
         ("image/Score", UNKNOWN_ACTION, "unknown"),
         ("image/resize,w_100", NOT_IMPLEMENTED, "resize"),
         ("image/crop,w_1/rotate,90", NOT_IMPLEMENTED, "crop"),
-        ("image/info", NOT_IMPLEMENTED, "info"),
-        ("image/average-hue", NOT_IMPLEMENTED, "average-hue"),
+        ("image/watermark,text_aGk", NOT_IMPLEMENTED, "watermark"),
+        ("image/resize,s_700,limit_0/info", INVALID_ARGUMENT, "image/info cannot be chained"),
+        ("image/average-hue,x_1", INVALID_ARGUMENT, "image/average-hue takes no parameters"),
         ("image/resize,w_100/score", INVALID_ARGUMENT, "chained"),
         ("image/score/resize,w_100", INVALID_ARGUMENT, "chained"),
         ("image/score/", INVALID_ARGUMENT, "chained"),
-        ("image/score|sys/saveas,o_YQ", INVALID_ARGUMENT, "piped"),
+        ("image/score|sys/saveas,o_YQ", INVALID_ARGUMENT, "POST"),
+        ("image/score|sys/saveas,o_YQ|sys/saveas,o_YQ", INVALID_ARGUMENT, "piped"),
         ("image/resize,w_100|image/score", INVALID_ARGUMENT, "piped"),
         ("image/score,x_1", INVALID_ARGUMENT, "no parameters"),
         ("image/score,", INVALID_ARGUMENT, "no parameters"),
@@ -94,7 +173,9 @@ def test_any_other_process_is_refused_and_told_why(process: str, kind: ErrorKind
 @pytest.mark.parametrize(
     ("method", "key", "query", "kind"),
     [
-        ("POST", "a", "x-oss-process=", NOT_IMPLEMENTED),
+        ("POST", "a", "x-oss-process=", NO_ACTION),
+        ("POST", "a", "x-oss-process=image/score", INVALID_ARGUMENT),
+        ("PUT", "a", "x-oss-process=image/score|sys/saveas,o_YQ", INVALID_ARGUMENT),
         ("PUT", "a", "x-oss-process=image/score", INVALID_ARGUMENT),
         ("DELETE", "a", "x-oss-process=image/score", INVALID_ARGUMENT),
         ("GET", "", "x-oss-process=image/score", INVALID_ARGUMENT),
@@ -110,7 +191,7 @@ def test_a_process_in_the_wrong_place_is_refused(method: str, key: str, query: s
 
 
 def test_the_score_is_told_in_aliyuns_words_with_three_decimals() -> None:
-    rendered = oss.render_report(REPORT, STORED, context())
+    rendered = oss.render_result(REPORT, STORED, context())
     assert rendered.status == 200
     assert rendered.body == (b'{"ImageScore":{"OverallQualityScore":0.705},"RequestId":"65E0000000000000000000AA"}')
     assert dict(rendered.headers) == {
@@ -129,20 +210,20 @@ def test_the_score_is_told_in_aliyuns_words_with_three_decimals() -> None:
 
 @pytest.mark.parametrize(("score", "text"), [(0.0, b"0.000"), (1.0, b"1.000"), (0.7, b"0.700"), (0.12345, b"0.123")])
 def test_a_score_always_has_three_decimals(score: float, text: bytes) -> None:
-    body = oss.render_report(replace(REPORT, score=score), STORED, context()).body
+    body = oss.render_result(replace(REPORT, score=score), STORED, context()).body
     assert b'"OverallQualityScore":' + text + b"}" in body
     assert json.loads(body)["ImageScore"]["OverallQualityScore"] == pytest.approx(score, abs=0.0005)
 
 
 def test_version_and_storage_class_are_told_and_a_public_bucket_may_be_cached() -> None:
     stored = replace(STORED, version_id="v1", storage_class="STANDARD_IA")
-    told = dict(oss.render_report(REPORT, stored, context(public=True)).headers)
+    told = dict(oss.render_result(REPORT, stored, context(public=True)).headers)
     assert (told["x-oss-version-id"], told["x-oss-storage-class"]) == ("v1", "IA")
     assert "Cache-Control" not in told
 
 
 def test_oss2_reads_the_headers_of_a_score() -> None:
-    told = dict(oss.render_report(REPORT, STORED, context()).headers)
+    told = dict(oss.render_result(REPORT, STORED, context()).headers)
     answer = SimpleNamespace(
         status=200, headers=CaseInsensitiveDict(told), request_id=told[oss2_headers.OSS_REQUEST_ID]
     )
@@ -153,8 +234,8 @@ def test_oss2_reads_the_headers_of_a_score() -> None:
 
 
 def test_a_304_says_what_the_score_says_but_for_its_content() -> None:
-    rendered = oss.render_not_modified(STORED, "7", context())
-    told = dict(oss.render_report(REPORT, STORED, context()).headers)
+    rendered = oss.render_not_modified(STORED, context())
+    told = dict(oss.render_result(REPORT, STORED, context()).headers)
     del told["Content-Type"]
     assert (rendered.status, dict(rendered.headers), rendered.body) == (304, told, b"")
 

@@ -1,73 +1,10 @@
 from __future__ import annotations
 
-import importlib.util
-from typing import TYPE_CHECKING, Any
-
 import numpy as np
 import pytest
 from PIL import Image
 
-from tests.imaging.pictures import IQA, encode, exif, from_array, photo_like, score
-
-if TYPE_CHECKING:
-    import numpy.typing as npt
-
-PRISTINE = sorted((IQA / "pristine").glob("*.png"))
-JPEG_QUALITIES = (28, 18, 10, 5)  # the recipe's levels 2 to 5
-needs_photos = pytest.mark.skipif(len(PRISTINE) < 12, reason="the rated photos (../shared/iqa) are not here")
-
-
-def pixels_of(path: Any) -> npt.NDArray[np.uint8]:
-    with Image.open(path) as image:
-        return np.asarray(image.convert("RGB"))
-
-
-def recipe() -> dict[str, Any]:
-    spec = importlib.util.spec_from_file_location("distortion_recipe", IQA / "distortion_recipe.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    kinds: dict[str, Any] = module.K
-    return kinds
-
-
-def of_png(pixels: npt.NDArray[np.uint8]) -> float:
-    return score(encode(Image.fromarray(pixels), "PNG", compress_level=1)).score
-
-
-@needs_photos
-@pytest.mark.parametrize("kind", ["blur", "noise", "under", "jpeg"])
-def test_an_untouched_photo_scores_above_its_distorted_versions(kind: str) -> None:
-    distort = recipe()[kind]
-    for path in PRISTINE:
-        pixels = pixels_of(path)
-        untouched = of_png(pixels)
-        for level in range(2, 6):
-            assert of_png(distort(pixels, level)) < untouched, f"{path.name} level {level}"
-
-
-@needs_photos
-def test_an_untouched_photo_scores_above_its_blocky_jpeg_files() -> None:
-    for path in PRISTINE:
-        image = Image.fromarray(pixels_of(path))
-        scores = [score(encode(image, "JPEG", quality=quality)).score for quality in JPEG_QUALITIES]
-        assert [score(encode(image, "PNG")).score, *scores] == sorted([score(encode(image, "PNG")).score, *scores])[
-            ::-1
-        ]
-
-
-@needs_photos
-def test_scores_of_untouched_and_badly_distorted_photos_lie_in_their_bands() -> None:
-    kinds, photos = recipe(), [pixels_of(path) for path in PRISTINE]
-    means = {
-        kind: np.mean([of_png(kinds[kind](pixels, level)) for pixels in photos])
-        for kind, level in (("blur", 4), ("under", 3), ("over", 3))
-    }
-    assert 0.65 <= np.mean([of_png(pixels) for pixels in photos]) <= 0.85
-    assert means["blur"] <= 0.30
-    assert 0.25 <= means["under"] <= 0.50
-    assert 0.35 <= means["over"] <= 0.60
+from tests.imaging.pictures import encode, exif, from_array, photo_like, score
 
 
 def test_a_distorted_picture_scores_lower() -> None:

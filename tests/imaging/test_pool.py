@@ -3,14 +3,17 @@ from __future__ import annotations
 import asyncio
 import signal
 import socket
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from gateway.errors import (
     IMAGE_DAMAGED,
+    IMAGE_FILE_TOO_LARGE,
     IMAGE_TOO_LARGE,
     NOT_AN_IMAGE,
     SCORER_DIED,
@@ -19,38 +22,21 @@ from gateway.errors import (
     UPSTREAM_BROKEN,
     ApiError,
 )
+from gateway.imaging.launch import heavy_address
 from gateway.imaging.limits import Limits
 from gateway.imaging.messages import Accepted, encode_answer
 from gateway.imaging.pool import ScorerClient
+from tests.imaging.bodies import Body
 from tests.imaging.pictures import encode, from_array, photo_like, png_header, score
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, AsyncIterator, Iterator
+    from collections.abc import AsyncIterator, Iterator
 
     from gateway.errors import ErrorKind
     from gateway.report import QualityReport
     from tests.imaging.conftest import Scorers
 
 PICTURE = encode(photo_like(900, 700), "JPEG", quality=95)
-
-
-class Body:
-    """A download: its pieces, and how far it was read. `end` is raised, or waited for, behind the last piece."""
-
-    def __init__(self, data: bytes, size: int = 16_384, end: Exception | asyncio.Event | None = None) -> None:
-        self.pieces = [data[i : i + size] for i in range(0, len(data), size)]
-        self.end = end
-        self.read = 0
-
-    async def __aiter__(self) -> AsyncGenerator[bytes, None]:
-        for piece in self.pieces:
-            self.read += 1
-            yield piece
-            await asyncio.sleep(0)
-        if isinstance(self.end, Exception):
-            raise self.end
-        if self.end is not None:
-            await self.end.wait()
 
 
 async def ask(
@@ -114,7 +100,7 @@ async def test_a_body_of_another_length_than_declared_is_broken(scorers: Scorers
 @pytest.mark.parametrize(
     ("data", "limits", "kind"),
     [
-        (PICTURE, Limits(max_bytes=1000), IMAGE_TOO_LARGE),
+        (PICTURE, Limits(max_bytes=1000), IMAGE_FILE_TOO_LARGE),
         (PICTURE, Limits(max_pixels=1000), IMAGE_TOO_LARGE),
         (png_header(60_000, 60_000) + bytes(999), Limits(), IMAGE_TOO_LARGE),
         (png_header(9_000, 9_000, interlace=1) + bytes(999), Limits(), IMAGE_TOO_LARGE),
@@ -133,7 +119,7 @@ async def test_what_its_header_decides_never_reaches_a_scorer(
 async def test_a_declared_length_over_the_limit_is_refused_before_the_first_byte(scorers: Scorers) -> None:
     body = Body(PICTURE)
     error = await refusal(scorers, body, declared=5000, limits=Limits(max_bytes=4999))
-    assert (error.kind, body.read) == (IMAGE_TOO_LARGE, 0)
+    assert (error.kind, body.read) == (IMAGE_FILE_TOO_LARGE, 0)
     assert "5,000" in error.message
     assert "4,999" in error.message
 
@@ -156,6 +142,69 @@ async def test_a_full_queue_is_busy_at_once(scorers: Scorers) -> None:
     assert error.kind is SCORERS_BUSY
     for each in waiting:
         each.close()
+
+
+async def test_a_full_queue_of_heavy_pictures_leaves_the_others_alone(scorers: Scorers) -> None:
+    scorers.start(heavy=False)
+    waiting = [socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) for _ in range(3)]
+    for each in waiting:
+        each.connect(heavy_address(scorers.address))
+    heavy = Body(png_header(2001, 2000, interlace=1), end=asyncio.Event())
+    light = encode(photo_like(300, 200), "PNG")
+    for small in (light, encode(photo_like(300, 200), "WEBP")):
+        assert await ask(scorers, Body(small)) == score(small)
+    error = await asyncio.wait_for(refusal(scorers, heavy), 10)
+    assert (error.kind, error.kind.status, error.kind.retry_after_s > 0) == (SCORERS_BUSY, 503, True)
+    for each in waiting:
+        each.close()
+
+
+async def test_a_picture_that_takes_too_much_memory_is_too_large_and_the_message_names_the_limit(
+    scorers: Scorers,
+) -> None:
+    process = scorers.start()
+    data = encode(Image.new("RGB", (5000, 4000)), "JPEG", progressive=True, subsampling=0)
+    error = await refusal(scorers, Body(data), limits=Limits(max_memory_bytes=70_000_000))
+    assert error.kind is IMAGE_TOO_LARGE
+    assert "70,000,000 bytes" in error.message
+    assert await asyncio.to_thread(process.wait, 30) == 0
+    scorers.start()
+    assert await ask(scorers, Body(data), limits=Limits(max_memory_bytes=300_000_000)) == score(data)
+
+
+CLIENT = """
+import asyncio, sys
+from gateway.errors import ApiError
+from gateway.imaging.limits import Limits
+from gateway.imaging.pool import ScorerClient
+
+async def chunks():
+    yield sys.stdin.buffer.read()
+
+async def main():
+    try:
+        report = await ScorerClient(sys.argv[1], Limits()).score(chunks(), declared_bytes=None)
+        print(report.score)
+    except ApiError as error:
+        print(error.kind.status, error.kind.retry_after_s)
+
+asyncio.run(main())
+"""
+
+
+async def test_all_gateway_processes_share_one_bounded_queue(scorers: Scorers) -> None:
+    processes = [
+        await asyncio.create_subprocess_exec(sys.executable, "-c", CLIENT, scorers.address, stdin=-1, stdout=-1)
+        for _ in range(6)
+    ]
+    asking = [asyncio.create_task(process.communicate(PICTURE)) for process in processes]
+    # Three find a place (a backlog of 2 holds 3), three do not and are told so while no scorer runs.
+    while len(refused := [task for task in asking if task.done()]) < 3:
+        await asyncio.wait(set(asking) - set(refused), return_when=asyncio.FIRST_COMPLETED)
+    assert [task.result()[0] for task in refused] == [b"503 1\n"] * 3
+    scorers.start()
+    answers = [(await task)[0].strip() for task in asking if task not in refused]
+    assert answers == [str(score(PICTURE).score).encode()] * 3
 
 
 async def test_a_job_that_no_scorer_takes_up_in_time_is_busy(scorers: Scorers) -> None:

@@ -7,33 +7,36 @@ import socket
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from PIL import Image
 
 from gateway.errors import IMAGE_DAMAGED, IMAGE_TOO_LARGE, ApiError
-from gateway.imaging.launch import PARENT_VARIABLE, worker_environment
+from gateway.imaging.launch import PARENT_VARIABLE, heavy_address, worker_environment
 from gateway.imaging.messages import Accepted, Job, decode_answer, encode_job
-from gateway.report import QualityReport
+from gateway.report import QualityReport, Result
 from tests.imaging.pictures import encode, photo_like, probe, score
-from tests.proc import open_descriptors
+from tests.proc import open_descriptors, threads
 
 if TYPE_CHECKING:
     from tests.imaging.conftest import Scorers
 
 PICTURE = encode(photo_like(400, 300), "JPEG")
-Answer = Accepted | QualityReport | ApiError | None
+HELD_WHOLE = encode(Image.new("RGB", (5000, 4000)), "JPEG", progressive=True, subsampling=0)  # 120 MB of coefficients
+Answer = Accepted | Result | ApiError | None
 
 
 class Conversation:
     """A client that speaks to a scorer message by message."""
 
-    def __init__(self, scorers: Scorers, job: Job) -> None:
+    def __init__(self, scorers: Scorers, job: Job, *, heavy: bool = False) -> None:
         self.connection = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self.connection.settimeout(60)
-        self.connection.connect(scorers.address)
+        self.connection.connect(heavy_address(scorers.address) if heavy else scorers.address)
         self.feed, source = socket.socketpair()
         with source:
             socket.send_fds(self.connection, [encode_job(job)], [source.fileno()])
@@ -43,16 +46,16 @@ class Conversation:
         return decode_answer(message) if message else None
 
     def send(self, data: bytes) -> None:
-        self.feed.sendall(data)
-        self.feed.close()
+        with self.feed, suppress(BrokenPipeError, ConnectionResetError):  # the scorer may have seen enough
+            self.feed.sendall(data)
 
     def close(self) -> None:
         self.connection.close()
         self.feed.close()
 
 
-def job(data: bytes = PICTURE, deadline_s: float = 60.0, max_pixels: int = 10**8) -> Job:
-    return Job(probe(data), deadline_s, max_pixels)
+def job(data: bytes = PICTURE, deadline_s: float = 60.0, max_pixels: int = 10**8, max_memory_bytes: int = 2**30) -> Job:
+    return Job(probe(data), deadline_s, max_pixels, max_memory_bytes)
 
 
 def converse(scorers: Scorers, data: bytes, wish: Job) -> tuple[Answer, Answer]:
@@ -96,12 +99,90 @@ def test_a_gif_that_grows_beyond_the_limit_is_refused(scorers: Scorers) -> None:
     assert error.kind is IMAGE_TOO_LARGE
 
 
+def test_a_picture_that_takes_too_much_memory_is_answered_and_its_scorer_ends(scorers: Scorers) -> None:
+    process = scorers.start()
+    _, error = converse(scorers, HELD_WHOLE, job(HELD_WHOLE, max_memory_bytes=2**26))
+    assert isinstance(error, ApiError)
+    assert error.kind is IMAGE_TOO_LARGE
+    assert "67,108,864 bytes" in error.message
+    assert process.wait(30) == 0, "nothing has gone wrong: the next one may start at once"
+
+
+def test_the_same_picture_is_scored_where_it_may_take_the_memory(scorers: Scorers) -> None:
+    scorers.start()
+    assert isinstance(converse(scorers, HELD_WHOLE, job(HELD_WHOLE, max_memory_bytes=2**28))[1], QualityReport)
+
+
+def test_a_scorer_serves_the_queue_of_heavy_pictures_only_when_told_to(scorers: Scorers) -> None:
+    scorers.start(heavy=False)
+    waiting = Conversation(scorers, job(), heavy=True)
+    assert isinstance(converse(scorers, PICTURE, job())[1], QualityReport)
+    waiting.connection.settimeout(0.3)
+    with pytest.raises(TimeoutError):
+        waiting.answer()
+    waiting.connection.settimeout(60)
+    helper = scorers.start(heavy=True)
+    assert waiting.answer() == Accepted(helper.pid)
+    waiting.close()
+
+
+def test_neither_queue_starves_the_other(scorers: Scorers) -> None:
+    talks = [Conversation(scorers, job(), heavy=heavy) for heavy in (True, True, False, False)]
+    for talk in talks:
+        talk.send(PICTURE)
+    assert scorers.start(max_jobs=2).wait(60) == 0
+    for talk in talks:
+        talk.connection.settimeout(0)
+    assert [is_answered(talk) for talk in talks] == [True, False, True, False]
+    for talk in talks:
+        talk.close()
+
+
+def is_answered(talk: Conversation) -> bool:
+    try:
+        return talk.answer() is not None
+    except BlockingIOError:
+        return False
+
+
+def test_a_scorers_libraries_work_in_one_thread_each() -> None:
+    code = (
+        "import os, numpy, pyvips; square = numpy.ones((600, 600)); square @ square\n"
+        "print(len(os.listdir('/proc/self/task')), pyvips.vips_lib.vips_concurrency_get())"
+    )
+    done = subprocess.run([sys.executable, "-c", code], env=worker_environment(), stdout=-1, check=True)
+    assert done.stdout.split() == [b"1", b"1"]
+
+
+def test_a_working_scorer_has_a_decoders_thread_and_one_that_watches_the_memory(scorers: Scorers) -> None:
+    process = scorers.start()
+    data = encode(photo_like(4000, 3000), "JPEG", quality=95)
+    talk = Conversation(scorers, job(data))
+    assert isinstance(talk.answer(), Accepted)
+    talk.send(data)
+    talk.connection.settimeout(0)
+    counts = [0]
+    while not is_answered(talk):
+        counts.append(len(threads(process.pid) - {process.pid}))
+    talk.close()
+    assert max(counts) <= 3, "a decoder's thread may still be ending when the next begins"
+
+
 def test_an_overrun_is_ended_by_the_kernel(scorers: Scorers) -> None:
     process = scorers.start()
     talk = Conversation(scorers, job(deadline_s=0.1))
     assert isinstance(talk.answer(), Accepted)
     assert talk.answer() is None
     assert process.wait(30) == -signal.SIGALRM
+    talk.close()
+
+
+def test_work_for_a_client_that_has_gone_is_soon_given_up(scorers: Scorers) -> None:
+    process = scorers.start()
+    talk = Conversation(scorers, job(deadline_s=100))
+    assert isinstance(talk.answer(), Accepted)
+    talk.connection.close()  # while the decoder still waits for the picture
+    assert process.wait(50) == -signal.SIGALRM
     talk.close()
 
 

@@ -8,10 +8,12 @@ from typing import TYPE_CHECKING
 import pytest
 
 from gateway.auth import aws_v4
-from tests.harness import KEY_ID, READER_ID, SECRET, running_gateway
-from tests.journeys.test_analyse import OSS, error_of, photo
+from tests.harness import HOST_SUFFIXES, KEY_ID, READER_ID, SECRET, running_gateway
+from tests.journeys.test_analyse import COS, OSS, assess, bomb, error_of, photo
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from tests.fake_store import FakeStore
 
 
@@ -93,3 +95,57 @@ async def test_a_forwarded_host_is_believed_only_from_a_trusted_proxy(store: Fak
             url, _ = gateway.cos_url("demo", "a")
             forwarded = {"X-Forwarded-Host": "demo.cos.localhost", "X-Forwarded-For": "192.0.2.1"}
             assert (await gateway.get(url, headers=forwarded))[0] == status
+
+
+# --- limits of the vendors' own services ----------------------------------------------------------------------------
+
+STRICT = {name: {**HOST_SUFFIXES[name], "strict_limits": True} for name in ("oss", "cos")}
+MANY = 26_000_000
+
+
+def code_and_number(headers: Mapping[str, str], body: bytes) -> tuple[str, str]:
+    return error_of(body)[0], headers.get("x-oss-ec", "")
+
+
+@pytest.mark.parametrize(
+    ("process", "data", "code", "number", "words"),
+    [
+        (OSS, photo() + bytes(MANY), "ImageTooLarge", "0056-00000002", "20,971,520 bytes"),
+        (OSS, bomb(30_001), "ImageTooLarge", "0040-00000019", "30,000 pixels a side"),
+        (OSS, bomb(16_000), "ImageTooLarge", "0040-00000012", "250,000,000 pixels"),
+        (COS, photo() + bytes(3_145_728), "ImageTooLarge", "", "3,145,728 bytes"),
+        (COS, photo(kind="WEBP"), "InvalidImageFormat", "", "WEBP"),
+        (COS, photo(kind="GIF"), "InvalidImageFormat", "", "JPEG, PNG"),
+    ],
+    ids=["OSS bytes", "OSS side", "OSS pixels", "COS bytes", "COS WebP", "COS GIF"],
+)
+async def test_strict_limits_refuse_what_the_vendor_refuses_in_its_own_code(
+    store: FakeStore, scorer_address: str, process: str, data: bytes, code: str, number: str, words: str
+) -> None:
+    store.objects["/demo/x"] = data
+    async with running_gateway(store.endpoint, scorer_address, dialects=STRICT) as gateway:
+        status, headers, body = await assess(gateway, "x", process)
+    assert (status, *code_and_number(headers, body)) == (400, code, number)
+    assert words in error_of(body)[1]
+
+
+async def test_strict_limits_hold_in_their_own_dialect_only_and_the_defaults_are_generous(
+    store: FakeStore, scorer_address: str
+) -> None:
+    store.objects |= {"/demo/x": photo(kind="WEBP"), "/demo/long": photo() + bytes(MANY)}
+    for dialects, expected in ((STRICT, (200, 400, 400)), (HOST_SUFFIXES, (200, 200, 200))):
+        async with running_gateway(store.endpoint, scorer_address, dialects=dialects) as gateway:
+            asked = (("x", OSS), ("x", COS), ("long", OSS))
+            assert tuple([(await assess(gateway, key, process))[0] for key, process in asked]) == expected
+            plain, _, body = await gateway.get(gateway.oss_url("demo", "long"))
+            assert (plain, len(body)) == (200, len(store.objects["/demo/long"])), "only scores are limited"
+
+
+async def test_a_declared_length_over_the_vendors_limit_is_not_downloaded(
+    store: FakeStore, scorer_address: str
+) -> None:
+    store.objects["/demo/x"] = photo() + bytes(64 * 1024 * 1024)
+    async with running_gateway(store.endpoint, scorer_address, dialects=STRICT) as gateway:
+        assert (await assess(gateway, "x", OSS))[0] == 400
+        await asyncio.wait_for(store.aborted.wait(), 5)
+    assert store.sent < 24 * 1024 * 1024, "sockets on loopback hold some megabytes, no more"

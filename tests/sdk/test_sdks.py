@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import io
 import json
 import re
@@ -213,3 +214,50 @@ def test_an_upload_of_a_stream_arrives_whole(demo: Demo) -> None:
     data = bytes(range(256)) * 20_000
     s3(demo).upload_fileobj(io.BytesIO(data), "demo", "stream.bin")
     assert s3(demo).get_object(Bucket="demo", Key="stream.bin")["Body"].read() == data
+
+
+@pytest.mark.parametrize("auth", oss_auths(), ids=["V1", "V2", "V4"])
+def test_oss2_gets_the_neighbours_of_a_score(demo: Demo, sharp: bytes, auth: Any) -> None:
+    bucket = oss_bucket(demo, auth)
+    info = json.loads(bucket.get_object("sharp.jpg", process="image/info").read())
+    assert (info["Format"], info["FileSize"]) == ({"value": "jpg"}, {"value": str(len(sharp))})
+    colour = json.loads(bucket.get_object("sharp.jpg", process="image/average-hue").read())["RGB"]
+    assert re.fullmatch("0x[0-9a-f]{6}", colour)
+    with pytest.raises(oss2.exceptions.OssError) as missing:
+        bucket.get_object("sharp.jpg", process="style/none")
+    assert (missing.value.status, missing.value.code) == (404, "NoSuchStyle")
+    with pytest.raises(oss2.exceptions.OssError) as other:
+        bucket.get_object("sharp.jpg", process="image/resize,w_100")
+    assert (other.value.status, other.value.code) == (501, "NotImplemented")
+
+
+@pytest.mark.parametrize("auth", oss_auths(), ids=["V1", "V2", "V4"])
+def test_oss2_saves_a_score_as_an_object(demo: Demo, auth: Any) -> None:
+    bucket, key = oss_bucket(demo, auth), "scores/中 a+b.json"
+    place = f"sys/saveas,o_{oss2.compat.to_string(base64.urlsafe_b64encode(key.encode()))}"
+    saved = bucket.process_object("sharp.jpg", f"image/score|{place}")
+    assert (saved.bucket, saved.object, saved.process_status) == ("demo", key, "OK")
+    data = bucket.get_object(key).read()
+    assert (check_oss_score(data) > 0, len(data)) == (True, saved.fileSize)
+    bucket.delete_object(key)
+
+
+def test_oss_sdk_v2_saves_information_as_an_object(demo: Demo) -> None:
+    client = oss_v2_client(demo)
+    key, name = (base64.urlsafe_b64encode(text).decode().rstrip("=") for text in (b"info.json", b"demo"))
+    process = f"image/info|sys/saveas,o_{key},b_{name}"
+    saved = client.process_object(oss_v2.ProcessObjectRequest(bucket="demo", key="sharp.jpg", process=process))
+    assert (saved.bucket, saved.key, saved.process_status) == ("demo", "info.json", "OK")
+    assert saved.file_size == len(s3(demo).get_object(Bucket="demo", Key="info.json")["Body"].read())
+    client.delete_object(oss_v2.DeleteObjectRequest(bucket="demo", key="info.json"))
+
+
+def test_cos_sdk_gets_the_neighbours_of_a_score(demo: Demo, sharp: bytes) -> None:
+    client, names = cos_client(demo), {"Bucket": "demo-1250000000", "Key": "sharp.jpg"}
+    _, info = client.ci_get_image_info(**names)
+    assert (json.loads(info)["format"], json.loads(info)["size"]) == ("jpeg", str(len(sharp)))
+    _, colour = client.ci_get_image_ave_info(**names)
+    assert re.fullmatch("0x[0-9a-f]{6}", json.loads(colour)["RGB"])
+    with pytest.raises(CosServiceError) as missing:
+        client.ci_get_image_info(Bucket="demo-1250000000", Key="none.jpg")
+    assert missing.value.get_error_code() == "NoSuchKey"
