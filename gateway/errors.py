@@ -148,7 +148,17 @@ INCOMPLETE_BODY = ErrorKind(
 NO_SUCH_KEY = ErrorKind(404, "NoSuchKey", "The specified key does not exist.", ec="0026-00000001")
 NO_SUCH_BUCKET = ErrorKind(404, "NoSuchBucket", "The specified bucket does not exist.", ec="0015-00000101")
 NO_SUCH_VERSION = ErrorKind(404, "NoSuchVersion", "The specified version does not exist.")
-NO_SUCH_UPLOAD = ErrorKind(404, "NoSuchUpload", "The specified multipart upload does not exist.")
+NO_SUCH_UPLOAD = ErrorKind(
+    404,
+    "NoSuchUpload",
+    "The specified upload does not exist. Its ID may be invalid, or it may have been aborted or completed.",
+)
+INVALID_PART = ErrorKind(
+    400,
+    "InvalidPart",
+    "One or more of the specified parts could not be found, or its entity tag does not match the part's entity tag.",
+)
+INVALID_PART_ORDER = ErrorKind(400, "InvalidPartOrder", "The list of parts was not in ascending order of part numbers.")
 INVALID_OBJECT_STATE = ErrorKind(
     403, "InvalidObjectState", "The operation is not valid for the object's storage class."
 )
@@ -193,6 +203,9 @@ _STORE_KINDS = {
         NO_SUCH_KEY,
         NO_SUCH_BUCKET,
         NO_SUCH_VERSION,
+        NO_SUCH_UPLOAD,
+        INVALID_PART,
+        INVALID_PART_ORDER,
         INVALID_OBJECT_STATE,
         PRECONDITION_FAILED,
     )

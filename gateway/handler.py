@@ -148,10 +148,9 @@ class Gateway:
                 await post_form.upload(exchange, proven, intent.store, store, dialect, context)
             case Forward():
                 named = rename_copy_source(intent.store.headers, lambda name: route(self.settings, name).store_name)
-                intent = replace(intent, store=replace(intent.store, headers=named))
+                intent = replace(intent, store=replace(intent.store, headers=named), uploads=self.settings.multipart)
                 if identity.score_headers and bucket.settings.scoring:
-                    slot = self.quotas.scoring(identity.name)
-                    intent = await rated(intent, store, self.scorers[dialect.NAME], slot)
+                    intent = await rated(intent, store, self.scorers[dialect.NAME], self.quotas.scoring(identity.name))
                 await forward(exchange, intent, verified.payload, store, dialect, context, may_delete)
             case Analyse():
                 analyst = registry.analysing(dialect)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from gateway.auth.candidates import PublicFace
 from gateway.credentials import Secret
+from gateway.dialects.hidden import MultipartSettings
 from gateway.errors import NO_SUCH_BUCKET, ApiError
 from gateway.imaging.limits import Limits
 from gateway.imaging.vendor_limits import impossible
@@ -120,6 +121,7 @@ class Settings:
     dialects: Dialects = Dialects()
     limits: Limits = field(default_factory=Limits)
     quotas: QuotaSettings = field(default_factory=QuotaSettings)
+    multipart: MultipartSettings = field(default_factory=MultipartSettings)
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import hashlib
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from aiohttp import web
+
+from tests.fake_uploads import FakeUploads, etag
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -40,6 +41,7 @@ class FakeStore:
     entered: asyncio.Event = field(default_factory=asyncio.Event)
     aborted: asyncio.Event = field(default_factory=asyncio.Event)
     sent: int = 0
+    uploads: FakeUploads = field(default_factory=FakeUploads)
 
     async def handle(self, request: web.BaseRequest) -> web.StreamResponse:
         path = request.raw_path.partition("?")[0]
@@ -69,6 +71,8 @@ class FakeStore:
             raise
 
     async def _plain(self, request: web.BaseRequest, path: str, body: bytes) -> web.StreamResponse:
+        if answer := self.uploads.answer(request, path, body, self.objects, self.types):
+            return answer
         if request.method == "PUT":
             self.objects[path] = body
             self.types[path] = request.headers.get("Content-Type", "")
@@ -99,6 +103,8 @@ class FakeStore:
         if fault.startswith("error:"):
             _, status, code = fault.split(":")
             return self._error(int(status), code)
+        if fault.startswith("etag:"):  # as some other object there would be answered
+            return web.Response(headers=self._headers(f'"{fault.removeprefix("etag:")}"'))
         data = self.objects[path]
         response = web.StreamResponse(headers=self._headers(etag(data)))
         response.content_length = len(data)
@@ -119,10 +125,6 @@ class FakeStore:
         namespace = f" {XMLNS}" if self.flavour == "minio" else ""
         text = f"<Error{namespace}><Code>{code}</Code><Message>the store says {code}</Message></Error>"
         return web.Response(status=status, text=text, content_type="application/xml")
-
-
-def etag(data: bytes) -> str:
-    return f'"{hashlib.md5(data).hexdigest()}"'  # noqa: S324 # S3's ETag
 
 
 @asynccontextmanager

@@ -23,6 +23,7 @@ HEADER = ("gateway.errors", "gateway.imaging.limits", "gateway.imaging.probe", "
 FACTS = ("gateway.imaging.facts", "gateway.imaging.exif", "gateway.imaging.exif_names", "gateway.imaging.reading")
 PURE_IMAGING = (*HEADER, *FACTS, "gateway.imaging.vendor_limits")
 STORES = ("gateway.stores.upstream", "gateway.stores.keys", "gateway.stores.spool")
+UPLOADS = ("gateway.stores.documents", "gateway.stores.listing", "gateway.stores.parts", "gateway.stores.uploads")
 """One row a module, or a folder ending in a dot (the longest match counts): which of our modules it may import."""
 MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "gateway.errors": (),
@@ -46,6 +47,7 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "gateway.settings": (
         *("gateway.auth.candidates", "gateway.credentials", "gateway.errors", "gateway.proxies", "gateway.request"),
         *("gateway.imaging.limits", "gateway.imaging.vendor_limits", "gateway.quotas", "gateway.tables"),
+        "gateway.dialects.hidden",
     ),
     "gateway.processes": (),
     "gateway.wire": ("gateway.errors", "gateway.request", "gateway.dialects.base"),
@@ -56,10 +58,21 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "gateway.stores.upstream": (*CORE, "gateway.auth.aws_v4", "gateway.dialects.base", "gateway.settings", *STORES),
     "gateway.stores.spool": ("gateway.errors",),
     "gateway.stores.listing": (*CORE, "gateway.dialects.base", "gateway.dialects.xml", *STORES),
+    "gateway.stores.documents": (*CORE, "gateway.dialects.base", "gateway.dialects.xml", *STORES),
+    "gateway.stores.uploads": (
+        *CORE,
+        "gateway.stores.documents",
+        "gateway.dialects.base",
+        "gateway.dialects.xml",
+        *STORES,
+    ),
+    "gateway.stores.parts": (
+        *(*CORE, "gateway.dialects.base", "gateway.dialects.hidden", "gateway.dialects.xml", *STORES, *UPLOADS),
+    ),
     "gateway.stores.embedded": ("gateway.auth.aws_v4", "gateway.credentials", "gateway.stores.embedded_"),
     "gateway.stores.embedded_": ("gateway.processes", "gateway.stores.embedded_"),
     "gateway.journeys.": (
-        *(*CORE, "gateway.auth.base", "gateway.body.", "gateway.dialects.", "gateway.journeys.", *STORES),
+        *(*CORE, "gateway.auth.base", "gateway.body.", "gateway.dialects.", "gateway.journeys.", *STORES, *UPLOADS),
         *("gateway.imaging.pool", "gateway.imaging.registry", "gateway.wire", "gateway.authorise"),
         *("gateway.auth.identify", "gateway.auth.post_policy"),
     ),

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, NoReturn
 from gateway.app import utc_now
 from gateway.dialects.base import StoreRequest
 from gateway.errors import NO_SUCH_KEY, ApiError
-from gateway.journeys.documents import store_error
 from gateway.request import percent_encode
 from gateway.settings import Settings, route
+from gateway.stores.documents import store_error
 from gateway.stores.keys import key_source
 from gateway.stores.listing import list_keys
 from gateway.stores.upstream import StoreBucket, Upstream

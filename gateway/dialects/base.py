@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from datetime import datetime
 
+    from gateway.dialects.hidden import MultipartSettings
     from gateway.dialects.xml import Element
     from gateway.errors import ApiError
     from gateway.report import Result
@@ -110,6 +111,7 @@ class Forward:
     request_rewrite: Callable[[bytes], bytes] | None = None
     answer_rewrite: Callable[[Element], Rewritten] | None = None
     multipart: MultipartCall | None = None
+    uploads: MultipartSettings | None = None  # how the gateway takes `multipart`; None leaves it to the store
 
 
 @dataclass(frozen=True, slots=True)

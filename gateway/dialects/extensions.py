@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
+from gateway.dialects.hidden import refuse_hidden, refuse_hidden_source
 from gateway.errors import ACCESS_DENIED, NOT_IMPLEMENTED, ApiError
 
 if TYPE_CHECKING:
@@ -44,7 +45,8 @@ def is_extension(name: str) -> bool:
 
 
 def refuse_reserved(ref: ObjectRef) -> None:
-    """Raise ACCESS_DENIED for a bucket whose name stores keep for themselves."""
+    """Raise ACCESS_DENIED for a bucket whose name stores keep for themselves, and for the gateway's own keys."""
+    refuse_hidden(ref)
     if ref.bucket in RESERVED_BUCKETS:
         message = f"The bucket name {ref.bucket} is reserved: stores keep their administration there."
         raise ApiError(ACCESS_DENIED, "reserved bucket name", message=message)
@@ -52,6 +54,7 @@ def refuse_reserved(ref: ObjectRef) -> None:
 
 def refuse_extensions(headers: Headers, parameter_names: Iterable[str]) -> None:
     """Raise ApiError for what can neither go on to the store nor be left out: `headers` are those that go on."""
+    refuse_hidden_source(headers)
     if any(name == _UNPACKING for name, _ in headers):
         raise ApiError(NOT_IMPLEMENTED, _UNPACKING, message="Unpacking an upload (snowball) is not supported.")
     if any(name.startswith(_PARAMETERS) for name in parameter_names):

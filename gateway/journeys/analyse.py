@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 from gateway.dialects.base import Rendered, StoredObject, StoreRequest, derived_etag, not_modified
 from gateway.imaging.registry import processor
-from gateway.journeys.documents import store_error
 from gateway.request import percent_encode
+from gateway.stores.documents import store_error
 
 if TYPE_CHECKING:
     from gateway.dialects.base import Analyse, AnalysingDialect, AnswerContext

@@ -11,6 +11,7 @@ import re
 from codecs import BOM_UTF8
 from typing import TYPE_CHECKING
 
+from gateway.dialects.hidden import is_hidden
 from gateway.dialects.xml import Element, XmlError, XmlLimits, parse
 from gateway.errors import ACCESS_DENIED, INVALID_REQUEST, ApiError
 from gateway.stores.upstream import Body
@@ -37,7 +38,7 @@ async def checked(body: Body | None, may_delete: MayDelete) -> Body:
     except XmlError as error:
         raise ApiError(INVALID_REQUEST, message=f"The list of objects to delete is not valid: {error}.") from None
     for key, version in wanted:
-        if not all(may_delete(form, version) for form in {key, key.strip()}):
+        if not all(may_delete(form, version) and not is_hidden(form) for form in {key, key.strip()}):
             message = "Access Denied: the list holds an object that you may not delete."
             raise ApiError(ACCESS_DENIED, f"may not delete {key}", message=message)
     return Body(_once(document), len(document), body.payload) if body else Body(_once(document), 0)

@@ -10,11 +10,12 @@ from gateway.body.checksums import ALGORITHMS, SDK_ALGORITHM
 from gateway.body.filters import BodyPlan, plan
 from gateway.dialects.base import Rendered
 from gateway.errors import MISSING_CONTENT_LENGTH, ApiError
-from gateway.journeys import long_body, rewrite
+from gateway.journeys import long_body, rewrite, vendor_upload
 from gateway.journeys.batch_delete import checked
-from gateway.journeys.documents import store_error
 from gateway.journeys.long_body import LongBody
+from gateway.journeys.visible import is_listing, listing
 from gateway.request import HOP_BY_HOP, parse_query, query_without
+from gateway.stores.documents import store_error
 from gateway.stores.spool import in_time, kept_aside
 from gateway.stores.upstream import Body
 
@@ -48,29 +49,36 @@ async def forward(
     """
     planned = _plan(exchange, intent.store, payload)
     request = replace(_without_hoisted_checksum(intent.store), headers=planned.headers)
+    if is_listing(intent):  # hidden keys could not be found in what is compressed
+        request = replace(request, headers=tuple(pair for pair in request.headers if pair[0] != "accept-encoding"))
+
+    def translate(headers: Headers) -> Headers:
+        return dialect.translate_headers(headers, context) if intent.translated else headers
+
     async with _request_body(exchange, request, planned) as body:
         if isinstance(body, LongBody):
             headers = await long_body.upload(store, request, body)
-            headers = dialect.translate_headers(headers, context) if intent.translated else headers
-            await exchange.send(Rendered(200, answer_headers(headers), b""))
+            await exchange.send(Rendered(200, answer_headers(translate(headers)), b""))
             return
         written = body
         if intent.request_rewrite:
             request, written = await rewrite.request_document(request, body, intent.request_rewrite)
         if intent.translated:
             request = await rewrite.without_overwriting(request, store, intent.multipart)
+        if call := vendor_upload.taken(intent):
+            done = await vendor_upload.answered(call, intent, request, written, store, translate, context.now)
+            await exchange.send(replace(done, headers=answer_headers(done.headers)))
+            return
         judged = written if may_delete is None else await checked(written, may_delete)
         async with store.open(request, judged) as answer:
-            told = intent.rating.told(answer.status, answer.header("etag")) if intent.rating else ()
-
-            def headers_of(headers: Headers) -> Headers:
-                translated = dialect.translate_headers(headers, context) if intent.translated else headers
-                return (*translated, *told)
-
             if intent.translated:
-                await _translate(exchange, answer, intent, request, store, headers_of)
+                await _translate(exchange, answer, intent, request, store, translate)
+            elif is_listing(intent) and answer.status == 200:
+                document = await listing(answer, store, request)
+                kept = tuple(pair for pair in answer.headers if pair[0].lower() != "content-length")
+                await exchange.send(Rendered(200, answer_headers(kept), document))
             else:
-                await _relay(exchange, answer, headers_of(answer.headers))
+                await _relay(exchange, answer, (*answer.headers, *_rating(intent, answer)))
 
 
 async def _translate(
@@ -84,10 +92,17 @@ async def _translate(
     if answer.status >= 400:
         raise rewrite.in_the_clients_terms(await store_error(answer), request, intent.multipart)
     if intent.answer_rewrite and answer.status == 200:
-        told = await rewrite.answer_document(answer, request, store, intent.answer_rewrite, translate)
+        told = await rewrite.answer_document(
+            answer, request, store, intent.answer_rewrite, translate, lists=is_listing(intent)
+        )
+        await vendor_upload.heed_copy(intent, request, store)
         await exchange.send(replace(told, headers=answer_headers(told.headers)))
         return
-    await _relay(exchange, answer, translate(answer.headers))
+    await _relay(exchange, answer, (*translate(answer.headers), *_rating(intent, answer)))
+
+
+def _rating(intent: Forward, answer: StoreAnswer) -> Headers:
+    return intent.rating.told(answer.status, answer.header("etag")) if intent.rating else ()
 
 
 async def _relay(exchange: Exchange, answer: StoreAnswer, headers: Headers) -> None:

@@ -7,26 +7,25 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import aclosing, suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from gateway.body.checksums import CONTENT_MD5, PREFIX, SDK_ALGORITHM
-from gateway.dialects.base import StoreRequest
-from gateway.dialects.xml import write
-from gateway.errors import ENTITY_TOO_LARGE, UPSTREAM_BROKEN, ApiError
-from gateway.journeys.documents import document, refuse_error, stored_etag
-from gateway.request import parse_query, percent_encode
+from gateway.errors import ENTITY_TOO_LARGE, ApiError
+from gateway.request import parse_query
+from gateway.stores import uploads
 from gateway.stores.spool import pieces
+from gateway.stores.uploads import MAX_PARTS, Upload
 from gateway.stores.upstream import Body
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
+    from gateway.dialects.base import StoreRequest
     from gateway.request import Headers
     from gateway.stores.upstream import StoreBucket
 
 PART_BYTES = 16 * 1024 * 1024  # S3 asks for at least 5 MiB in every part but the last
-MAX_PARTS = 10_000  # S3's own limit
 _ABORT_S = 5.0
 _COPY_SOURCE = "x-amz-copy-source"
 _OF_THE_BODY = (CONTENT_MD5, PREFIX, SDK_ALGORITHM)  # proven here, and about no single part
@@ -38,20 +37,6 @@ class LongBody:
     """The bytes of an object, out of the filter that proves them: it raises at their end unless all is right."""
 
     chunks: AsyncIterator[bytes]
-
-
-@dataclass(frozen=True, slots=True)
-class _Upload:
-    """One multipart upload that has been initiated; `headers` go with each of its calls."""
-
-    store: StoreBucket
-    raw_key: str
-    upload_id: str
-    headers: Headers
-
-    def request(self, method: str, query: str = "") -> StoreRequest:
-        raw_query = f"{query}uploadId={percent_encode(self.upload_id)}"
-        return StoreRequest(method, self.raw_key, raw_query, self.headers)
 
 
 def fits(request: StoreRequest) -> bool:
@@ -72,23 +57,21 @@ async def upload(store: StoreBucket, request: StoreRequest, body: LongBody) -> H
     """
     begun = await _initiate(store, request)
     try:
-        return await _complete(begun, await _send_parts(begun, body))
+        etag, kept = await uploads.complete(begun, enumerate(await _send_parts(begun, body), 1))
     except (Exception, asyncio.CancelledError):
         await asyncio.shield(_abort(begun))
         raise
+    return (*kept, ("ETag", f'"{etag}"')) if etag else kept
 
 
-async def _initiate(store: StoreBucket, request: StoreRequest) -> _Upload:
+async def _initiate(store: StoreBucket, request: StoreRequest) -> Upload:
     headers = tuple(pair for pair in request.headers if not pair[0].startswith(_OF_THE_BODY))
-    async with store.open(StoreRequest("POST", request.raw_key, "uploads", headers), _whole(b"")) as answer:
-        upload_id = (await document(answer)).child_text("UploadId")
-    if not upload_id:
-        raise ApiError(UPSTREAM_BROKEN, "an upload without an id")
+    upload_id = await uploads.initiate(store, request.raw_key, headers)
     every_call = tuple(pair for pair in headers if pair[0].startswith(_OF_EVERY_CALL))
-    return _Upload(store, request.raw_key, upload_id, every_call)
+    return Upload(store, request.raw_key, upload_id, every_call)
 
 
-async def _send_parts(begun: _Upload, body: LongBody) -> list[str]:
+async def _send_parts(begun: Upload, body: LongBody) -> list[str]:
     """Return the parts' entity tags, in order. When this returns, the filter has seen the end and proven the body."""
     etags: list[str] = []
     async with aclosing(pieces(body.chunks, PART_BYTES)) as parts:
@@ -96,37 +79,12 @@ async def _send_parts(begun: _Upload, body: LongBody) -> list[str]:
             if len(etags) == MAX_PARTS:
                 highest = str(MAX_PARTS * PART_BYTES)
                 raise ApiError(ENTITY_TOO_LARGE, "too many parts", fields=(("MaxSizeAllowed", highest),))
-            request = begun.request("PUT", f"partNumber={len(etags) + 1}&")
-            async with begun.store.open(request, Body(chunks, length)) as answer:
-                await refuse_error(answer)
-                etags.append(answer.header("etag"))
+            etags.append(await uploads.send_part(begun, len(etags) + 1, Body(chunks, length)))
     return etags
 
 
-async def _complete(begun: _Upload, etags: list[str]) -> Headers:
-    rows = [("Part", [("PartNumber", str(number)), ("ETag", etag)]) for number, etag in enumerate(etags, 1)]
-    request = begun.request("POST")
-    request = replace(request, headers=(*request.headers, ("content-type", "application/xml")))
-    async with begun.store.open(request, _whole(write(("CompleteMultipartUpload", rows)))) as answer:
-        etag = (await document(answer)).child_text("ETag").strip('"')
-        version = answer.header("x-amz-version-id")
-        about_the_document = ("content-", "etag", "transfer-encoding")
-        kept = tuple(pair for pair in answer.headers if not pair[0].lower().startswith(about_the_document))
-    etag = etag or await stored_etag(begun.store, begun.raw_key, version, begun.headers)
-    return (*kept, ("ETag", f'"{etag}"')) if etag else kept
-
-
-async def _abort(begun: _Upload) -> None:
+async def _abort(begun: Upload) -> None:
     """Ask the store to forget the upload; where it does not, its own rule for incomplete uploads must."""
     with suppress(ApiError, TimeoutError):
-        async with asyncio.timeout(_ABORT_S), begun.store.open(begun.request("DELETE")):
-            pass
-
-
-def _whole(data: bytes) -> Body:
-    return Body(_once(data), len(data))
-
-
-async def _once(data: bytes) -> AsyncIterator[bytes]:
-    if data:
-        yield data
+        async with asyncio.timeout(_ABORT_S):
+            await uploads.abort(begun)

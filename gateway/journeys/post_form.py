@@ -23,8 +23,8 @@ from gateway.errors import (
     MULTIPLE_CLAIMS,
     ApiError,
 )
-from gateway.journeys.documents import store_error
 from gateway.journeys.forward import answer_headers
+from gateway.stores.documents import store_error
 from gateway.stores.spool import in_time, spooled
 from gateway.stores.upstream import Body
 

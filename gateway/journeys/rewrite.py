@@ -21,7 +21,8 @@ from gateway.errors import (
     PRECONDITION_FAILED,
     ApiError,
 )
-from gateway.journeys.documents import document, stored_etag
+from gateway.journeys.visible import listing
+from gateway.stores.documents import document, parsed, stored_etag
 from gateway.stores.upstream import Body
 
 if TYPE_CHECKING:
@@ -81,17 +82,28 @@ async def answer_document(
     store: StoreBucket,
     rewrite: Callable[[Element], Rewritten],
     translate: Callable[[Headers], Headers],
+    *,
+    lists: bool = False,
 ) -> Rendered:
     """Return the client's answer for the store's document. Raises the store's error, UPSTREAM_BROKEN.
 
-    `translate` renames headers; those about the store's own document are dropped.
+    `translate` renames headers; those about the store's own document are dropped. Where it `lists` objects, the
+    gateway's own are left out.
     """
-    root = await document(answer, _ANSWER_LIMITS)
+    if lists:
+        root = parsed(await listing(answer, store, request), _ANSWER_LIMITS, answer.headers)
+    else:
+        root = await document(answer, _ANSWER_LIMITS)
     rewritten = rewrite(root)
     if rewritten.etag == "":
         rewritten = rewrite(await _with_etag(root, answer, request, store))
+    return rendered(rewritten, translate(answer.headers))
+
+
+def rendered(rewritten: Rewritten, headers: Headers) -> Rendered:
+    """Return the client's answer of a document and the headers, in the client's words, that came with another one."""
     dropped = ("content-", "transfer-encoding", "etag")
-    kept = tuple(pair for pair in translate(answer.headers) if not pair[0].lower().startswith(dropped))
+    kept = tuple(pair for pair in headers if not pair[0].lower().startswith(dropped))
     tag = (("ETag", rewritten.etag),) if rewritten.etag else ()
     return Rendered(200, (*kept, *tag, ("Content-Type", "application/xml")), rewritten.document)
 

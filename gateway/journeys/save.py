@@ -11,9 +11,9 @@ from gateway.dialects import oss
 from gateway.dialects.base import StoreRequest
 from gateway.dialects.process import OSS_PROCESS, with_body, with_style
 from gateway.errors import INVALID_ARGUMENT, REQUEST_TIMEOUT, ApiError
-from gateway.journeys.documents import store_error
 from gateway.journeys.forward import filtered
 from gateway.request import percent_encode
+from gateway.stores.documents import store_error
 from gateway.stores.upstream import Body
 
 if TYPE_CHECKING:

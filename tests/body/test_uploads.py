@@ -13,6 +13,7 @@ from gateway.app import utc_now
 from gateway.auth import aws_v4
 from gateway.auth.base import ChunkSeed, Scope
 from tests.body.samples import CRC32, crc32, signed_stream, unsigned_stream
+from tests.fake_uploads import FakeUpload
 from tests.harness import KEY_ID, SECRET, GatewayUnderTest, running_gateway
 
 if TYPE_CHECKING:
@@ -172,7 +173,7 @@ async def test_a_checksum_header_is_proven_and_goes_on(gateway: GatewayUnderTest
 async def test_the_checksum_of_the_whole_object_passes_when_a_multipart_upload_is_completed(
     gateway: GatewayUnderTest, store: FakeStore
 ) -> None:
-    store.objects["/demo/new"] = b""
+    store.uploads.running["u"] = FakeUpload("/demo/new", {})
     promised = ((CRC32, crc32(DATA)), ("x-amz-checksum-type", "FULL_OBJECT"))
     headers = signed(gateway, "UNSIGNED-PAYLOAD", promised, method="POST", query="uploadId=u")
     status, _, _ = await gateway.request(

@@ -17,12 +17,14 @@ from gateway.dialects.xml import XmlLimits, parse
 from gateway.imaging.registry import MODEL_VERSION
 from gateway.settings import Server
 from gateway.supervisor import scorer_queue
-from tests.fake_store import FakeStore, etag
+from tests.fake_uploads import etag
 from tests.harness import KEY_ID, READER_ID, GatewayUnderTest, running_gateway
 from tests.proc import children, is_alive
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping
+
+    from tests.fake_store import FakeStore
 
 OSS, COS = "x-oss-process=image%2Fscore", "ci-process=AssessQuality"
 

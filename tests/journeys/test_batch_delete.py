@@ -85,6 +85,7 @@ def test_a_document_that_two_parsers_might_read_differently_is_not_read(body: by
         ("LIMITED", document("<Key>b</Key>", "<Key>private/b</Key><VersionId>1</VersionId>"), 403),
         ("LIMITED", document("<Key> private/b</Key>"), 403),
         ("LIMITED", document("<Key>&#112;rivate/b</Key>"), 403),
+        ("LIMITED", document("<Key>.gateway-parts/0/00001</Key>"), 403),
         ("LIMITED", b"<Delete>", 400),
         ("LIMITED", b"", 400),
         ("LIMITED", document(f"<Key>{'a' * 1000}</Key>") + b" " * (2 * 1024 * 1024), 400),

@@ -10,12 +10,14 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from gateway.credentials import EVERYTHING, Credential, Identity, Statement
-from tests.fake_store import FakeStore, etag
+from tests.fake_uploads import etag
 from tests.harness import KEY_ID, READER_ID, SECRET, GatewayUnderTest, running_gateway
 from tests.journeys.test_analyse import COS, assess, bomb, error_of, photo
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
+
+    from tests.fake_store import FakeStore
 
 INFO, AVERAGE = "x-oss-process=image%2Finfo", "x-oss-process=image%2Faverage-hue"
 STYLES = {"rate": "image/score", "facts": "image/info", "thumb": "image/resize,w_100"}

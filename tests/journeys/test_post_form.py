@@ -17,7 +17,7 @@ from yarl import URL
 from gateway.credentials import Credential, Identity, Secret, Statement
 from gateway.journeys import post_form
 from tests.auth.forms import VENDOR, signed_form
-from tests.fake_store import etag
+from tests.fake_uploads import etag
 from tests.harness import KEY_ID, READER_ID, SECRET, keyring, running_gateway
 
 if TYPE_CHECKING:

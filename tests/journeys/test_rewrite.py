@@ -37,7 +37,7 @@ KEYS = b"<Delete><Quiet>false</Quiet><Object><Key>%s</Key></Object></Delete>"
 @pytest.fixture
 async def gateway(store: FakeStore) -> AsyncIterator[GatewayUnderTest]:
     clients = {**keyring(), "LIMITED": Credential("LIMITED", SECRET, LIMITED)}
-    async with running_gateway(store.endpoint, clients=clients) as running:
+    async with running_gateway(store.endpoint, clients=clients, multipart={"small_parts": False}) as running:
         yield running
 
 

@@ -16,7 +16,15 @@ if TYPE_CHECKING:
 
 # A store sends its status before it knows how a copy or the end of an upload goes: what an error inside of a 200
 # would have been.
-_LATE_STATUS = {"ServiceUnavailable": 503, "SlowDown": 503}
+_LATE_STATUS = {
+    "EntityTooSmall": 400,
+    "InvalidPart": 400,
+    "InvalidPartOrder": 400,
+    "NoSuchUpload": 404,
+    "PreconditionFailed": 412,
+    "ServiceUnavailable": 503,
+    "SlowDown": 503,
+}
 
 
 async def store_error(answer: StoreAnswer) -> ApiError:
@@ -25,23 +33,26 @@ async def store_error(answer: StoreAnswer) -> ApiError:
 
 
 async def refuse_error(answer: StoreAnswer) -> None:
-    """Raise the store's error unless its answer is a 200."""
-    if answer.status != 200:
+    """Raise the store's error unless its answer is a 200 or a 204."""
+    if answer.status not in (200, 204):
         raise await store_error(answer)
 
 
 async def document(answer: StoreAnswer, limits: XmlLimits = ERROR_LIMITS) -> Element:
     """Return the document that a store answers with. Raises its error, which may come with a 200; UPSTREAM_BROKEN."""
     await refuse_error(answer)
-    # Blanks come before it while a store is still at work.
-    text = (await answer.read(limits.max_bytes + 1)).lstrip()
+    return parsed(await answer.read(limits.max_bytes + 1), limits, answer.headers)
+
+
+def parsed(text: bytes, limits: XmlLimits, headers: Headers) -> Element:
+    """Return the document that came with these headers and a 200. Raises the error that it may be; UPSTREAM_BROKEN."""
     try:
-        root = parse(text, limits)
+        root = parse(text.lstrip(), limits)  # blanks come before it while a store is still at work
     except XmlError as error:
         raise ApiError(UPSTREAM_BROKEN, f"document of the store: {error}") from error
     if root.name == "Error":
         code, message = root.child_text("Code"), root.child_text("Message")
-        raise from_store(_LATE_STATUS.get(code, 500), code, message, answer.headers)
+        raise from_store(_LATE_STATUS.get(code, 500), code, message, headers)
     return root
 
 

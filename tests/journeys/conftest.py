@@ -1,0 +1,25 @@
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.journeys.part_uploads import begun, bucket_of
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from gateway.stores.uploads import Upload
+    from gateway.stores.upstream import StoreBucket
+    from tests.fake_store import FakeStore
+
+
+@pytest.fixture
+async def bucket(store: FakeStore) -> AsyncIterator[StoreBucket]:
+    async with bucket_of(store) as made:
+        yield made
+
+
+@pytest.fixture
+async def upload(bucket: StoreBucket) -> Upload:
+    return await begun(bucket)
