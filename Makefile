@@ -1,5 +1,6 @@
 # The first two targets are all that a newcomer needs: `make run` and `make test`.
-.PHONY: run test check bench hostile fuzz-scores fit clean
+.PHONY: run test coverage check bench hostile fuzz-scores killed-tasks broken-requests live-long compatibility rolling-restarts
+.PHONY: fit reference lock image-root clean
 
 # The newest Python that every dependency is known to run on, else whichever python3 is new enough.
 PYTHON := $(shell for p in python3.13 python3.12 python3.11 python3 python3.14; do \
@@ -9,14 +10,25 @@ BIN := $(VENV)/bin
 
 # Who gets in and what becomes an object is decided here: every branch of it is tested.
 PROVEN := gateway/auth/*,gateway/body/*,gateway/credentials.py,gateway/request.py
+PROVING := tests/auth tests/body tests/test_credentials.py tests/test_request.py
 
 run: $(VENV)/.installed-demo
 	@exec $(BIN)/gateway demo $(ARGS)
 
+# Tracing what runs takes as long again as running it: only the tests of what must be proven are traced.
 test: $(VENV)/.installed-test
+ifdef ARGS
+	$(BIN)/python -m pytest $(ARGS)
+else
+	$(BIN)/python -m coverage run -m pytest $(PROVING)
+	$(BIN)/python -m coverage report --skip-covered --fail-under=100 --include='$(PROVEN)'
+	$(BIN)/python -m pytest $(addprefix --ignore=,$(PROVING))
+endif
+
+# What the tests of everything run of everything; twice as slow.
+coverage: $(VENV)/.installed-test
 	$(BIN)/python -m coverage run -m pytest $(ARGS)
 	$(BIN)/python -m coverage report --skip-covered --sort=cover
-	$(if $(ARGS),,$(BIN)/python -m coverage report --fail-under=100 --include='$(PROVEN)')
 
 check: $(VENV)/.installed-check
 	$(BIN)/ruff format --check .
@@ -27,16 +39,50 @@ check: $(VENV)/.installed-check
 bench: $(VENV)/.installed-bench
 	$(BIN)/python -m bench $(ARGS)
 
-# Longer forms of two tests: 1,000 hostile files in a row, and the scores of 10,000 fuzzed pictures.
+# Longer forms of some tests: 1,000 hostile files in a row, the scores of 10,000 fuzzed pictures, 1,000 promised analyses
+# while gateways are killed, 10,000 broken requests to Cloudinary's API.
 hostile: $(VENV)/.installed-test
 	HOSTILE_FILES=1000 $(BIN)/python -m pytest -q tests/imaging/test_hostile.py $(ARGS)
 
 fuzz-scores: $(VENV)/.installed-test
 	FUZZED_IMAGES=10000 $(BIN)/python -m pytest -q tests/imaging/test_fuzz.py $(ARGS)
 
+# Ten rolling restarts of two gateways behind HAProxy, under 50 downloads and wrk.
+rolling-restarts: $(VENV)/.installed-test
+	ROLLING_RESTARTS=10 $(BIN)/python -m pytest -q tests/deploy/test_rolling.py $(ARGS)
+
+# Longer forms of tests on the real stores: every client's uploads, and 200 awkward keys, on each of them.
+live-long: $(VENV)/.installed-test
+	LIVE_LONG=1 $(BIN)/python -m pytest -q tests/sdk/test_live_resume.py tests/sdk/test_live_keys.py $(ARGS)
+
+killed-tasks: $(VENV)/.installed-test
+	KILLED_TASKS=1000 $(BIN)/python -m pytest -q tests/journeys/test_tasks_killed.py $(ARGS)
+
+broken-requests: $(VENV)/.installed-test
+	MUTATED_REQUESTS=10000 $(BIN)/python -m pytest -q tests/journeys/test_cloud_mutations.py --timeout 1200 $(ARGS)
+
+# Writes docs/compatibility.md anew: every client, every operation, every store that this machine can run.
+compatibility: $(VENV)/.installed-test
+	COMPATIBILITY=write $(BIN)/python -m pytest -q tests/sdk/test_compatibility.py $(ARGS)
+
+# Writes docs/settings.md, errors.md and commands.md anew, from the code.
+reference: $(VENV)/.installed-demo
+	$(BIN)/python -m tools.reference_pages
+
 # Rebuilds gateway/imaging/network.npz and model_report.json from the rated photos; one thread a process.
 fit: $(VENV)/.installed-fit
 	VIPS_CONCURRENCY=1 OPENBLAS_NUM_THREADS=1 OMP_NUM_THREADS=1 $(BIN)/python -m tools.fit_quality $(ARGS)
+
+# Pins what the container image is made of, by version and hash: to the newest releases that pyproject.toml allows.
+lock: $(VENV)/.created
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check uv==0.13.9
+	$(BIN)/uv pip compile $(LOCK) --output-file requirements/gateway.txt pyproject.toml requirements/gateway.in
+	$(BIN)/uv pip compile $(LOCK) --output-file requirements/build.txt requirements/build.in
+LOCK := --quiet --upgrade --universal --python-version 3.11 --generate-hashes --no-header --system-certs
+
+# The longer form of the image's test: its steps on a bare Debian instead of on top of this one. Needs root.
+image-root: $(VENV)/.installed-test
+	IMAGE_ROOT=clean $(BIN)/python -m pytest -q tests/deploy/test_image.py $(ARGS)
 
 clean:
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage

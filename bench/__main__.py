@@ -11,18 +11,18 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from bench import accuracy, passthrough, scoring, verification
+from bench import accuracy, cached, passthrough, scoring, verification
 from bench.tools import Row, need_programs
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-PARTS = ("verification", "passthrough", "scoring", "accuracy")
+PARTS = ("verification", "passthrough", "cached", "scoring", "accuracy")
 
 
 def main() -> None:
     options = parse()
-    rows = [row for part in options.parts for row in measure(part, whole=options.all)]
+    rows = [row for part in options.parts for row in measure(part, whole=options.all, quick=options.quick)]
     print_table(rows)
     results = Path(__file__).with_name("results.json")
     results.write_text(json.dumps([row.as_json() for row in rows], indent=2) + "\n")
@@ -33,6 +33,7 @@ def parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="make bench", description=__doc__)
     parser.add_argument("parts", nargs="*", type=known_part, default=PARTS, metavar="PART", help=", ".join(PARTS))
     parser.add_argument("--all", action="store_true", help="accuracy on all rated photos instead of on a sample")
+    parser.add_argument("--quick", action="store_true", help="pass-through in one short round: whether it runs at all")
     return parser.parse_args()
 
 
@@ -42,13 +43,16 @@ def known_part(name: str) -> str:
     return name
 
 
-def measure(part: str, *, whole: bool) -> Sequence[Row]:
+def measure(part: str, *, whole: bool, quick: bool) -> Sequence[Row]:
     match part:
         case "verification":
             return verification.rows()
         case "passthrough":
             need_programs({"nginx": "nginx-light", "wrk": "wrk"})
-            return passthrough.rows()
+            return passthrough.rows(1, 1) if quick else passthrough.rows()
+        case "cached":
+            need_programs({"nginx": "nginx-light", "wrk": "wrk"})
+            return cached.rows()
         case "scoring":
             return scoring.rows()
         case _:

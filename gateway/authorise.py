@@ -58,9 +58,14 @@ def authorise(
     if isinstance(intent, Analyse) and intent.save_to is not None:
         wanted.append((_WRITE, ObjectRef(route_of(intent.save_to.bucket).name, intent.save_to.key)))
     for action, ref in wanted:
-        if not identity.allows(action, ref, address):
-            raise ApiError(ACCESS_DENIED, f"{identity.name} may not {action} on {ref.bucket}/{ref.key}")
+        allow(identity, address, action, ref)
     return None
+
+
+def allow(identity: Identity, address: Address | None, action: str, ref: ObjectRef) -> None:
+    """Raise ACCESS_DENIED unless the identity may do the action on the object, from this address."""
+    if not identity.allows(action, ref, address):
+        raise ApiError(ACCESS_DENIED, f"{identity.name} may not {action} on {ref.bucket}/{ref.key}")
 
 
 def _authorise_anonymous(intent: Intent, bucket: BucketRoute, key: str, source: BucketRoute) -> None:

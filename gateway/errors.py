@@ -144,6 +144,13 @@ INCOMPLETE_BODY = ErrorKind(
     "You did not provide the number of bytes specified by the Content-Length header.",
 )
 
+# What the vendors' own APIs say
+NO_SUCH_RESOURCE = ErrorKind(404, "NotFound", "Resource not found.")
+NO_SUCH_CLOUD = ErrorKind(401, "Unauthorized", "Invalid cloud_name.")
+ALREADY_EXISTS = ErrorKind(409, "AlreadyExists", "The asset already exists.")
+MODEL_NOT_AVAILABLE = ErrorKind(403, "ModelNotAvailable", "This model is not available here.")
+ALLOWANCE_SPENT = ErrorKind(429, "TooManyRequests", "The allowance of this key is spent.")
+
 # What the store says
 NO_SUCH_KEY = ErrorKind(404, "NoSuchKey", "The specified key does not exist.", ec="0026-00000001")
 NO_SUCH_BUCKET = ErrorKind(404, "NoSuchBucket", "The specified bucket does not exist.", ec="0015-00000101")
@@ -192,8 +199,23 @@ SCORERS_BUSY = ErrorKind(
 )
 SCORER_DIED = ErrorKind(500, "InternalError", "The scorer failed on this image.")
 
+# What a client's URL names
+URL_NOT_ALLOWED = ErrorKind(400, "InvalidUrl", "The URL is not one that this gateway fetches.")
+URL_UNREACHABLE = ErrorKind(400, "UrlUnreachable", "The URL could not be fetched.")
+URL_NOT_AN_IMAGE = ErrorKind(400, "UrlNotAnImage", "The URL names no image.")
+URL_TOO_LARGE = ErrorKind(400, "UrlTooLarge", "What the URL names is too large.")
+
 # What we are
 INTERNAL_ERROR = ErrorKind(500, "InternalError", "We encountered an internal error. Please try again.")
+LEDGER_FAILED = ErrorKind(
+    503, "ServiceUnavailable", "What this gateway remembers cannot be reached. Please retry.", retry_after_s=5
+)
+DISK_FULL = ErrorKind(
+    503,
+    "ServiceUnavailable",
+    "This gateway has no room to keep the request's body. Please retry, or send it with a Content-Length.",
+    retry_after_s=5,
+)
 SHUTTING_DOWN = ErrorKind(503, "ServiceUnavailable", "This gateway is shutting down. Please retry.", retry_after_s=1)
 
 _STORE_KINDS = {

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import secrets
 from dataclasses import dataclass, replace
 from functools import partial
 from time import monotonic, perf_counter
@@ -12,20 +11,20 @@ from gateway.auth import identify
 from gateway.auth.candidates import PublicFace, candidates, difference
 from gateway.auth.explain import Surroundings, explain
 from gateway.authorise import authorise, needed
-from gateway.credentials import ANONYMOUS, Identity
+from gateway.credentials import ANONYMOUS
 from gateway.dialects import registry, rights
-from gateway.dialects.base import Analyse, AnswerContext, Dialect, Forward
+from gateway.dialects.base import Analyse, AnswerContext, Dialect, Forward, VendorDialect
 from gateway.errors import INTERNAL_ERROR, SIGNATURE_DOES_NOT_MATCH, ApiError
-from gateway.journeys import post_form
+from gateway.journeys import post_form, vendor_api
 from gateway.journeys.analyse import analyse
+from gateway.journeys.cors import Crossing
 from gateway.journeys.forward import forward
 from gateway.journeys.rate import rated
 from gateway.journeys.save import save, spelled_out
+from gateway.journeys.vendor_call import Call, Services, store_for
 from gateway.proxies import believed, parse_address
 from gateway.request import HostMap, RequestHead, Target, locate, query_without, rename_copy_source
-from gateway.settings import BucketRoute, Settings, route
-from gateway.stores.upstream import StoreBucket
-from gateway.telemetry import RequestRecord, Telemetry
+from gateway.settings import Settings, route
 from gateway.wire import ClientGoneError, Exchange, read_head
 
 if TYPE_CHECKING:
@@ -42,6 +41,7 @@ if TYPE_CHECKING:
     from gateway.proxies import Network
     from gateway.quotas import Quotas
     from gateway.stores.upstream import Upstream
+    from gateway.telemetry import RequestRecord, Telemetry
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,31 +59,33 @@ class Gateway:
     telemetry: Telemetry
     quotas: Quotas
     clock: Callable[[], datetime]
+    services: Services
 
     async def handle(self, request: web.BaseRequest) -> web.StreamResponse:
         """Answer one request; whatever happens, the client gets a whole answer or a cut connection."""
         started = perf_counter()
-        exchange = Exchange(request, self.settings.server.spool_bytes)
-        record = RequestRecord(secrets.token_hex(12).upper(), method=request.method)
+        record = self.telemetry.begin(request.method, request.headers.get("traceparent", ""))
+        exchange = Exchange(request, self.settings.server.spool_bytes, record.request_id)
         try:
             await self._answer(request, exchange, record)
         except ClientGoneError:
             exchange.abort()
         finally:
-            record.status = exchange.response.status if exchange.response else 0
-            record.sent_bytes, record.elapsed_ms = exchange.sent_bytes, round((perf_counter() - started) * 1000)
+            record.store_request_id = exchange.told("x-amz-request-id")
+            record.end(exchange.status, exchange.received_bytes, exchange.sent_bytes, perf_counter() - started)
             self.telemetry.ended(record)
         return exchange.finished()
 
     def refuse_unreadable(self, error: ApiError) -> Rendered:
         """Render the refusal of something that was no HTTP request."""
-        record = RequestRecord(secrets.token_hex(12).upper(), status=error.kind.status)
+        record = self.telemetry.begin()
+        record.status = error.kind.status
         record.refused(error)
         self.telemetry.ended(record)
         return registry.by_name(self.default_dialect).render_error(error, self._context(record, "", "", "/"))
 
     async def _answer(self, request: web.BaseRequest, exchange: Exchange, record: RequestRecord) -> None:
-        dialect: Dialect = registry.by_name(self.default_dialect)
+        dialect: Dialect | VendorDialect = registry.by_name(self.default_dialect)
         path = request.raw_path.partition("?")[0]
         context = self._context(record, request.method, request.headers.get("Host", ""), path)
         head: RequestHead | None = None
@@ -91,8 +93,12 @@ class Gateway:
         try:
             head = believed(read_head(request), self.trusted)
             schemes = tuple(scheme.NAME for scheme in identify.recognised(head))
-            dialect = registry.select(head, schemes, self.hosts, self.default_dialect)
             context = self._context(record, head.method, head.authority, head.raw_path)
+            if vendor := registry.reserved(head, schemes, self.services.reserved):
+                dialect, record.dialect = vendor, vendor.NAME
+                await vendor_api.answer(Call(self.services, exchange, head, record, context), vendor)
+                return
+            dialect = registry.select(head, schemes, self.hosts, self.default_dialect)
             record.dialect, record.scheme = dialect.NAME, "+".join(schemes)
             form = await post_form.begin(exchange, head, locate(head, self.hosts))
             if form is not None:  # its claim is among its fields, so they say what it speaks
@@ -103,12 +109,12 @@ class Gateway:
             record.refused(error)
             if head and not form and error.kind is SIGNATURE_DOES_NOT_MATCH and self.settings.server.explain_refusals:
                 error = self._explained(error, head)
-            await self._refuse(error, dialect, exchange, context)
+            await exchange.refuse(dialect.render_error(error, context))
         except (ClientGoneError, GeneratorExit):
             raise
         except Exception:  # noqa: BLE001 # the last net: the client gets the dialect's InternalError, the log the trace
             self.telemetry.failed(record)
-            await self._refuse(ApiError(INTERNAL_ERROR), dialect, exchange, context)
+            await exchange.refuse(dialect.render_error(ApiError(INTERNAL_ERROR), context))
 
     async def _journey(
         self,
@@ -122,6 +128,12 @@ class Gateway:
         # Where: exactly one bucket and key, before anybody is believed.
         target = locate(head, self.hosts)
         record.bucket, record.key = target.ref.bucket, target.ref.key
+        crossing = Crossing(head, target, partial(route, self.settings), self.upstreams)
+        exchange.rules_for_pages = crossing.rules
+        if crossing.is_preflight:  # it carries no signature, and learns nothing but the store's rules
+            self.quotas.admit(head.peer, monotonic())
+            await crossing.preflight(exchange)
+            return
         # Who: a verified identity, or the anonymous one. What proved it is used up, and gone from the head.
         proven: ProvenForm | None = None
         if form is None:
@@ -142,7 +154,7 @@ class Gateway:
         may_delete = authorise(identity, address, intent, bucket, key, partial(route, self.settings))
         # Do it.
         context = replace(context, public=bucket.open_to_everybody(key))
-        store = self._store_for(identity, bucket)
+        store = store_for(self.upstreams, identity, bucket)
         match intent:
             case Forward() if proven is not None:
                 await post_form.upload(exchange, proven, intent.store, store, dialect, context)
@@ -158,7 +170,7 @@ class Gateway:
                     rendered = await analyse(head, intent, key, store, self.scorers[dialect.NAME], analyst, context)
                 if intent.save_to is not None:
                     place = route(self.settings, intent.save_to.bucket)
-                    rendered = await save(rendered, intent.save_to, self._store_for(identity, place), context)
+                    rendered = await save(rendered, intent.save_to, store_for(self.upstreams, identity, place), context)
                 await exchange.send(rendered)
             case _:
                 assert_never(intent)
@@ -180,20 +192,9 @@ class Gateway:
         used_up = scheme.CLAIM_PARAMETERS if claim.in_query else frozenset()
         return verified, replace(head, raw_query=query_without(head.parameters, used_up))
 
-    def _store_for(self, identity: Identity, bucket: BucketRoute) -> StoreBucket:
-        """Choose whose key signs: the identity's own one, else the bucket's; nobody's where the store is to judge."""
-        unsigned = identity is ANONYMOUS and bucket.settings.anonymous == "store"
-        return StoreBucket(self.upstreams[identity.upstream or bucket.upstream], bucket.store_name, signed=not unsigned)
-
     def _explained(self, error: ApiError, head: RequestHead) -> ApiError:
         around = Surroundings(self.keys.current, self.hosts, self.face, self.clock())
         return ApiError(error.kind, error.detail, fields=(*error.fields, *explain(head, around)))
-
-    async def _refuse(self, error: ApiError, dialect: Dialect, exchange: Exchange, context: AnswerContext) -> None:
-        if exchange.begun:
-            exchange.abort()
-            return
-        await exchange.send(dialect.render_error(error, context))
 
     def _context(self, record: RequestRecord, method: str, host: str, resource: str) -> AnswerContext:
         return AnswerContext(record.request_id, method, host, resource, self.clock())

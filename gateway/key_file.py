@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 # For each file that was read: what differs when its content or its mode does; None when there is no such file.
 Stamps = dict["Path", tuple[int, ...] | None]
 
-_READABLE_BY_OTHERS = 0o044
+_GROUP, _OTHERS = 0o040, 0o004
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,14 +62,19 @@ def _mend(path: Path) -> str:
 
 
 def _read(path: Path, stamps: Stamps) -> tuple[str, bool]:
-    """Return a file's text, and whether group or others may read it. Raises OSError and KeyFileError."""
+    """Return a file's text, and whether too many may read it: others, or our group. Raises OSError and KeyFileError.
+
+    A file of another owner that we read as its group is as narrow as that owner could make it for us: so a Secret
+    reaches a container that does not run as root.
+    """
     stamps[path] = None
     with path.open("rb") as file:
         status = os.fstat(file.fileno())
         stamps[path] = _stamp(status)
         data = file.read()
+    ours = os.geteuid() in (0, status.st_uid)
     try:
-        return data.decode("utf-8"), bool(status.st_mode & _READABLE_BY_OTHERS)
+        return data.decode("utf-8"), bool(status.st_mode & (_OTHERS | (_GROUP if ours else 0)))
     except UnicodeDecodeError:
         raise KeyFileError(f"{path} is not UTF-8 text") from None
 

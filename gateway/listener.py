@@ -6,18 +6,23 @@ Knows aiohttp's connections; must not know what a request means.
 from __future__ import annotations
 
 import asyncio
+import fcntl
 import logging
-from typing import TYPE_CHECKING
+import re
+import struct
+import termios
+from typing import TYPE_CHECKING, NamedTuple
 
 from aiohttp import web
-from aiohttp.http_exceptions import InvalidURLError
+from aiohttp.http_exceptions import BadHttpMethod, InvalidURLError
 
-from gateway.errors import INVALID_REQUEST, INVALID_URI, ApiError
+from gateway.errors import INVALID_REQUEST, INVALID_URI, METHOD_NOT_ALLOWED, ApiError
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
     from gateway.dialects.base import Rendered
+    from gateway.errors import ErrorKind
 
 _log = logging.getLogger("gateway")
 # Long presigned URLs and session tokens exceed aiohttp's 8190 bytes.
@@ -26,6 +31,8 @@ _MAX_HEADERS = 256
 _KEEPALIVE_S = 75.0
 _LINGER_S = 3.0  # how long a refused upload is read on, so that its client gets to read the refusal
 _LOOK_EVERY_S = 5.0
+# A method as it could be, at the start of the bytes that the parser quotes.
+_METHOD = re.compile(r"\bb['\"][!#$%&*+.^_`|~0-9A-Za-z-]+ ")
 
 
 class Connection(web.RequestHandler):
@@ -45,15 +52,53 @@ class Connection(web.RequestHandler):
         """Answer a request that could not be parsed, and close."""
         del status, message
         _log.info("unreadable request from %s: %s", request.remote, type(exc).__name__)
-        kind = INVALID_URI if isinstance(exc, InvalidURLError) else INVALID_REQUEST
-        rendered = self.refuse(ApiError(kind, "unreadable"))
+        rendered = self.refuse(ApiError(_kind(exc), "unreadable"))
         response = web.Response(status=rendered.status, body=rendered.body, headers=rendered.headers)
         response.force_close()
         return response
 
-    def progress(self) -> tuple[int, bool]:
-        """Return how many requests have begun here, and whether one is being answered now."""
-        return self._request_count, self._request_in_progress
+    def progress(self) -> Progress:
+        """Return how far the requests on this connection have got."""
+        return Progress(self._request_count, self._request_in_progress, _untaken_bytes(self.transport))
+
+    def cut(self) -> None:
+        """End the connection; what the client has not taken is lost, and whoever works on an answer stops."""
+        transport = self.transport
+        self.force_close()
+        if transport is not None:
+            transport.abort()
+
+
+class Progress(NamedTuple):
+    """How far a connection's requests have got; where this stays the same, nothing moves."""
+
+    requests: int  # that have begun
+    answering: bool  # one of them, now
+    untaken_bytes: int  # of answers, that the client has not taken yet
+
+    @property
+    def waits_for_client(self) -> bool:
+        """Tell whether it is the client's turn: to ask for something, or to take what it asked for."""
+        return not self.answering or self.untaken_bytes > 0
+
+
+def _untaken_bytes(transport: asyncio.Transport | None) -> int:
+    """Return how much waits for the client to take it, here and in the kernel (where that tells)."""
+    if transport is None:
+        return 0
+    waiting = transport.get_write_buffer_size()
+    try:
+        descriptor = transport.get_extra_info("socket").fileno()
+        return waiting + int(struct.unpack("i", fcntl.ioctl(descriptor, termios.TIOCOUTQ, bytes(4)))[0])
+    except (OSError, AttributeError):
+        return waiting
+
+
+def _kind(error: BaseException | None) -> ErrorKind:
+    if isinstance(error, InvalidURLError):
+        return INVALID_URI
+    is_method = isinstance(error, BadHttpMethod) and _METHOD.search(error.message)
+    return METHOD_NOT_ALLOWED if is_method else INVALID_REQUEST
 
 
 class PublicServer(web.Server):
@@ -87,17 +132,18 @@ class PublicServer(web.Server):
         """Close, for ever, connections on which no request has got anywhere for `limit_s` seconds.
 
         A head that drips in byte by byte is such a silence too; aiohttp itself bounds only the time between requests.
+        So is an answer of which the client takes nothing; one that it takes slowly is none.
         """
         clock = asyncio.get_running_loop().time
-        since: dict[Connection, tuple[tuple[int, bool], float]] = {}
+        since: dict[Connection, tuple[Progress, float]] = {}
         while True:
             await asyncio.sleep(min(_LOOK_EVERY_S, limit_s / 2))
-            seen: dict[Connection, tuple[tuple[int, bool], float]] = {}
+            seen: dict[Connection, tuple[Progress, float]] = {}
             for connection in self.connections:
                 if not isinstance(connection, Connection):
                     continue
-                now, (before, at) = connection.progress(), since.get(connection, ((-1, True), clock()))
-                seen[connection] = (now, at if now == before and not now[1] else clock())
+                now, (before, at) = connection.progress(), since.get(connection, (None, clock()))
+                seen[connection] = (now, at if now == before and now.waits_for_client else clock())
                 if clock() - seen[connection][1] > limit_s:
-                    connection.force_close()
+                    connection.cut()
             since = seen

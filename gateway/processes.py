@@ -15,6 +15,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 _PR_SET_PDEATHSIG = 1
+_M_TRIM_THRESHOLD, _M_TOP_PAD, _M_MMAP_THRESHOLD = -1, -2, -3  # glibc, malloc.h
+_PIECES_BYTES = 4 * 1024 * 1024  # larger than any piece of a body
+_KEPT_BYTES = 32 * 1024 * 1024
 
 
 class StartError(Exception):
@@ -32,6 +35,19 @@ def raise_open_files() -> None:
     """Raise the soft limit of open files to the hard one: each transfer needs several descriptors."""
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+
+
+def keep_freed_memory() -> None:
+    """Let this process keep up to 32 MiB that it has freed: the pieces of bodies come and go in the same sizes.
+
+    Otherwise each piece costs two calls of the kernel and a page fault for every 4 KiB, a third of the time that a
+    1 MB object takes. Does nothing where the C library is not glibc.
+    """
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
+    if mallopt is not None:
+        mallopt(_M_MMAP_THRESHOLD, _PIECES_BYTES)
+        mallopt(_M_TRIM_THRESHOLD, _KEPT_BYTES)
+        mallopt(_M_TOP_PAD, _PIECES_BYTES)
 
 
 def fork(function: Callable[[], int]) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import lru_cache
 from ipaddress import IPv6Address, ip_address
 from typing import TYPE_CHECKING
 
@@ -48,6 +49,7 @@ def is_within(text: str, networks: Sequence[Network]) -> bool:
     return address is not None and any(address in network for network in networks)
 
 
+@lru_cache(maxsize=4096)  # the same clients come again and again
 def parse_address(text: str) -> Address | None:
     """Parse an address, IPv4 in IPv6 clothes as the IPv4 address that it is; None when it is none."""
     try:

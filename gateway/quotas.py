@@ -22,9 +22,9 @@ _MAX_BUCKETS = 10_000
 class QuotaSettings:
     """What one identity may have; 0 means as much as it likes."""
 
-    requests_per_second: float = 0.0
+    requests_per_second: float = 0.0  # of one identity, in each gateway process
     burst: float = 0.0  # requests that may come at once; 0 means two seconds' worth
-    concurrent_scores: int = 0
+    concurrent_scores: int = 0  # of one identity at a time, in each gateway process
 
 
 @dataclass(slots=True)

@@ -32,6 +32,8 @@ HOP_BY_HOP = frozenset(
 
 def percent_decode(text: str) -> str:
     """Decode `%XX` once; `+` stays a plus. Bytes that are not UTF-8 survive as surrogates (PEP 383)."""
+    if "%" not in text and text.isascii():
+        return text
     return unquote_to_bytes(text).decode("utf-8", "surrogateescape")
 
 
@@ -97,13 +99,20 @@ class RequestHead:
             raise ApiError(INVALID_REQUEST, f"header {name} sent {len(values)} times")
         return values[0] if values else ""
 
-    def has_parameter(self, name: str) -> bool:
-        """Tell whether a query parameter of exactly this decoded name is there."""
-        return any(parameter.name == name for parameter in self.parameters)
+    @cached_property
+    def _parameter_values(self) -> Mapping[str, list[str]]:
+        found: dict[str, list[str]] = {}
+        for parameter in self.parameters:
+            found.setdefault(parameter.name, []).append(parameter.value)
+        return found
+
+    def has_parameter(self, *names: str) -> bool:
+        """Tell whether a query parameter of exactly one of these decoded names is there."""
+        return not self._parameter_values.keys().isdisjoint(names)
 
     def parameter(self, name: str) -> str | None:
         """Return the decoded value of a parameter that may occur once; None when absent. Raises INVALID_REQUEST."""
-        values = [parameter.value for parameter in self.parameters if parameter.name == name]
+        values = self._parameter_values.get(name, ())
         if len(values) > 1:
             raise ApiError(INVALID_REQUEST, f"parameter {name} sent {len(values)} times")
         return values[0] if values else None

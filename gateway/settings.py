@@ -18,7 +18,19 @@ from gateway.imaging.limits import Limits
 from gateway.imaging.vendor_limits import impossible
 from gateway.quotas import QuotaSettings
 from gateway.request import HostMap
+from gateway.stores.cache_settings import CacheSettings, cache_contradictions
+from gateway.stores.fetch_rules import FetchSettings, unreadable
 from gateway.tables import convert
+from gateway.telemetry_settings import TelemetrySettings, telemetry_contradictions
+from gateway.tls import TlsSettings, tls_contradictions
+from gateway.vendors import (
+    CloudinarySettings,
+    CloudSettings,
+    SightengineSettings,
+    TaskSettings,
+    cloud_contradictions,
+    delivery_hosts,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -34,8 +46,9 @@ class SettingsError(ValueError):
 class Server:
     """Where the gateway listens, and how many processes it is."""
 
-    listen: str = "127.0.0.1:9000"
-    admin_listen: str = "127.0.0.1:9001"
+    listen: str = "127.0.0.1:9000"  # the public port, for clients
+    admin_listen: str = "127.0.0.1:9001"  # /livez, /readyz, /metrics; for operators alone
+    data_dir: str = "data"  # what the gateway itself keeps (assets, tasks); made when it is first needed
     public_hosts: tuple[str, ...] = ()  # host[:port]s that clients sign for and a proxy replaces
     path_prefix: str = ""  # what a proxy takes off the path that clients sign, e.g. "/s3"
     accept_encodings: tuple[str, ...] = ()  # values that clients sign and a CDN rewrites, e.g. "identity", "gzip"
@@ -46,9 +59,7 @@ class Server:
     scorer_queue: int = 32  # pictures that may wait for a scorer, all gateway processes together
     scorer_max_jobs: int = 1000  # a scorer is replaced after so many pictures
     explain_refusals: bool = False  # a 403 for a wrong signature says how it was read and what would have matched
-    spool_bytes: int = (
-        64 * 1024 * 1024
-    )  # of a body without a Content-Length, kept aside; more goes to the store in parts
+    spool_bytes: int = 67_108_864  # of a body without a Content-Length, kept aside; more goes to the store in parts
     silence_s: float = 90.0  # a connection on which no request gets anywhere for so long is closed
     drain_pause_s: float = 0.0  # after SIGTERM: /readyz says no for so long before the port closes
     drain_s: float = 20.0  # how long running requests may go on after SIGTERM
@@ -59,11 +70,14 @@ class UpstreamSettings:
     """One S3 store. Without `access_key` the AWS provider chain (environment, profile, role ...) supplies keys."""
 
     endpoint: str
-    region: str = "us-east-1"
-    access_key: str = ""
+    endpoints: tuple[str, ...] = ()  # further addresses of the same store, asked in turn and instead of one that fails
+    region: str = "us-east-1"  # what requests to the store are signed for
+    access_key: str = ""  # the one key that the gateway signs with
     secret: Secret = field(default_factory=lambda: Secret(""))
-    addressing: Literal["path", "virtual"] = "path"
-    connect_timeout_s: float = 5.0
+    addressing: Literal["path", "virtual"] = "path"  # where the bucket stands: in the path, or in the host name
+    ca: str = ""  # PEM file of authorities that are trusted for https instead of the system's
+    verify: bool = True  # False believes any certificate, and so anybody on the way
+    connect_timeout_s: float = 5.0  # until the store accepts a connection
     response_timeout_s: float = 30.0  # until the first byte of an answer, for requests without a body
     idle_timeout_s: float = 60.0  # longest silence of the store inside a request
 
@@ -83,7 +97,7 @@ class BucketSettings:
 
     upstream: str = ""  # empty: the only upstream there is
     store_name: str = ""  # empty: the same name
-    aliases: tuple[str, ...] = ()
+    aliases: tuple[str, ...] = ()  # further names, for example COS's with the AppId
     hosts: tuple[str, ...] = ()  # host names that mean this bucket and no other (CNAME)
     anonymous: Literal["deny", "configured", "store"] = "deny"  # "store": sent on unsigned, the store decides
     anonymous_prefixes: tuple[str, ...] = ()  # with "configured": readable by everybody; "" is the whole bucket
@@ -95,8 +109,8 @@ class BucketSettings:
 class DialectSettings:
     """Under which host suffixes a dialect is spoken."""
 
-    hosts: tuple[str, ...] = ()
-    default_for_anonymous: bool = False
+    hosts: tuple[str, ...] = ()  # "oss.example.com" means BUCKET.oss.example.com, too
+    default_for_anonymous: bool = False  # requests that show no other sign are answered in this dialect
     unsigned_process: Literal["accept", "refuse"] = "accept"  # COS only: ADR 5
     strict_limits: bool = False  # pictures that the vendor's own service would refuse are refused here too
 
@@ -108,6 +122,8 @@ class Dialects:
     s3: DialectSettings = DialectSettings()
     oss: DialectSettings = DialectSettings()
     cos: DialectSettings = DialectSettings()
+    cloudinary: CloudinarySettings = field(default_factory=CloudinarySettings)
+    sightengine: SightengineSettings = field(default_factory=SightengineSettings)
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,6 +138,12 @@ class Settings:
     limits: Limits = field(default_factory=Limits)
     quotas: QuotaSettings = field(default_factory=QuotaSettings)
     multipart: MultipartSettings = field(default_factory=MultipartSettings)
+    tls: TlsSettings = field(default_factory=TlsSettings)
+    clouds: Mapping[str, CloudSettings] = field(default_factory=dict)
+    tasks: TaskSettings = field(default_factory=TaskSettings)
+    fetch: FetchSettings = field(default_factory=FetchSettings)
+    cache: CacheSettings = field(default_factory=CacheSettings)
+    telemetry: TelemetrySettings = field(default_factory=TelemetrySettings)
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,6 +194,17 @@ def host_map(settings: Settings) -> HostMap:
     )
 
 
+def reserved_hosts(settings: Settings) -> Mapping[str, tuple[str, ...]]:
+    """Return, for each vendor's own API that is answered, the host names that alone are meant (none: any)."""
+    apis = {name: getattr(settings.dialects, name) for name in ("cloudinary", "sightengine")}
+    rules = {name: tuple(host.lower() for host in row.hosts) for name, row in apis.items() if row.enabled}
+    if "cloudinary" not in rules:
+        return rules
+    delivering = delivery_hosts(settings.clouds)
+    analysing = {"cloudinary-analyze": rules["cloudinary"]}
+    return {**rules, **analysing, **({"cloudinary-delivery": delivering} if delivering else {})}
+
+
 def public_face(settings: Settings) -> PublicFace:
     """Collect how clients see the gateway from beyond its proxies."""
     server = settings.server
@@ -181,6 +214,12 @@ def public_face(settings: Settings) -> PublicFace:
 def trusted_networks(settings: Settings) -> tuple[Network, ...]:
     """Return the networks of trusted proxies. Raises ValueError for text that is none."""
     return tuple(ip_network(text) for text in settings.server.trusted_proxies)
+
+
+def has_strict_limits(settings: Settings, dialect: str) -> bool:
+    """Tell whether a dialect refuses what its vendor would refuse; those that state no limits of their own do not."""
+    row = getattr(settings.dialects, dialect)
+    return isinstance(row, DialectSettings) and row.strict_limits
 
 
 def default_dialect(settings: Settings) -> str:
@@ -197,11 +236,12 @@ _STYLE_NAME = re.compile("[A-Za-z0-9_.-]{1,63}")
 _SHORT = {
     "GATEWAY_LISTEN": ("server", "listen"),
     "GATEWAY_ADMIN_LISTEN": ("server", "admin_listen"),
+    "GATEWAY_DATA_DIR": ("server", "data_dir"),
     "GATEWAY_WORKERS": ("server", "workers"),
     "GATEWAY_SCORERS": ("server", "scorers"),
 }
 # Read by the command line, not by the settings.
-_NOT_SETTINGS = frozenset({"GATEWAY_CONFIG", "GATEWAY_DATA_DIR", "GATEWAY_SECRET"})
+_NOT_SETTINGS = frozenset({"GATEWAY_CONFIG", "GATEWAY_SECRET"})
 
 
 def load(path: Path | None, environ: Mapping[str, str], base: dict[str, Any] | None = None) -> Settings:
@@ -235,16 +275,19 @@ def _read_file(path: Path, mistakes: list[str]) -> dict[str, Any]:
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         mistakes.append(f"{path} is not valid TOML: {error}")
     else:
-        _anchor_key_file(table, path.parent)
+        _anchor_files(table, path.parent)
         return table
     return {}
 
 
-def _anchor_key_file(table: dict[str, Any], folder: Path) -> None:
-    """Let a relative name of the key file start where the settings file is, wherever the gateway is started."""
-    keys = table.get("keys")
-    if isinstance(keys, dict) and isinstance(keys.get("file"), str) and keys["file"]:
-        keys["file"] = str(folder / keys["file"])
+def _anchor_files(table: dict[str, Any], folder: Path) -> None:
+    """Let relative names of files start where the settings file is, wherever the gateway is started."""
+    stores = table.get("upstream")
+    rows = [(row, "ca") for row in stores.values()] if isinstance(stores, dict) else []
+    rows += [(table.get("tls"), name) for name in ("certificate", "key", "client_ca")]
+    for row, name in [*rows, (table.get("keys"), "file")]:
+        if isinstance(row, dict) and isinstance(row.get(name), str) and row[name]:
+            row[name] = str(folder / row[name])
 
 
 def _from_environment(environ: Mapping[str, str], mistakes: list[str]) -> Iterator[tuple[tuple[str, ...], str]]:
@@ -254,7 +297,7 @@ def _from_environment(environ: Mapping[str, str], mistakes: list[str]) -> Iterat
         place = _SHORT.get(variable) or tuple(variable.removeprefix("GATEWAY_").lower().split("__"))
         if len(place) == 1:
             mistakes.append(f"{variable}: no such setting (GATEWAY_SECTION__FIELD is the form)")
-        elif place[-1].endswith("_file") and place[0] in ("upstream", "keys"):
+        elif place[-1].endswith("_file") and place[0] in ("upstream", "keys", "tasks", "cache"):
             yield (*place[:-1], place[-1].removesuffix("_file")), _secret_file(variable, environ[variable], mistakes)
         else:
             yield place, environ[variable]
@@ -279,10 +322,11 @@ def _put(table: dict[str, Any], place: tuple[str, ...], value: str) -> None:
 
 def _contradictions(settings: Settings) -> Iterator[str]:
     for name, upstream in settings.upstream.items():
-        if not upstream.endpoint.startswith(("http://", "https://")):
-            yield f"upstream.{name}.endpoint: must start with http:// or https://"
+        if not all(each.startswith(("http://", "https://")) for each in (upstream.endpoint, *upstream.endpoints)):
+            yield f"upstream.{name}.endpoint, endpoints: must start with http:// or https://"
         if bool(upstream.access_key) != bool(upstream.secret.reveal()):
             yield f"upstream.{name}: access_key and secret are needed together (or neither, for the provider chain)"
+    yield from tls_contradictions(settings.tls, settings.upstream)
     yield from _bucket_contradictions(settings)
     for where in ("listen", "admin_listen"):
         if not split_listen(getattr(settings.server, where)):
@@ -295,8 +339,15 @@ def _contradictions(settings: Settings) -> Iterator[str]:
         trusted_networks(settings)
     except ValueError as error:
         yield f"server.trusted_proxies: {error}"
-    narrowed = [item.name for item in fields(Dialects) if getattr(settings.dialects, item.name).strict_limits]
+    yield from unreadable(settings.fetch)
+    narrowed = [item.name for item in fields(Dialects) if has_strict_limits(settings, item.name)]
     yield from impossible(settings.limits, narrowed)
+    hosts = host_map(settings)
+    yield from cloud_contradictions(
+        settings.clouds, settings.tasks, {*hosts.bound, *(row[0] for row in hosts.suffixes)}
+    )
+    yield from cache_contradictions(settings.cache)
+    yield from telemetry_contradictions(settings.telemetry)
     if settings.server.workers < 1:
         yield "server.workers: must be at least 1"
 

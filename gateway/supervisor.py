@@ -13,22 +13,28 @@ import signal
 import socket
 import tempfile
 import time
+from collections import Counter
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gateway.credentials import KeyFileError
 from gateway.imaging.launch import heavy_address, worker_command, worker_environment
-from gateway.processes import StartError, fork, listen, raise_open_files
+from gateway.processes import StartError, fork, keep_freed_memory, listen, raise_open_files
+from gateway.scoreboard import KEY_RELOADS, PROCESS_STARTS, SCORERS_RUNNING, admin_ports
 from gateway.settings import split_listen
+from gateway.tls import TlsError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     from gateway.key_file import LiveKeys, Stamps
+    from gateway.scoreboard import AdminPort, Counts
     from gateway.settings import Server, Settings
+    from gateway.tls import LiveCertificate
 
 _log = logging.getLogger("gateway")
 _HEALTHY_S = 2.0  # a child that lived so long is replaced at once
@@ -49,11 +55,13 @@ class Child:
     started: float = 0.0
     failures: int = 0
     not_before: float = 0.0
+    starts: int = 0
 
     def ensure(self, now: float) -> None:
         """Start the process unless it runs or is still backing off."""
         if not self.pid and now >= self.not_before:
             self.pid, self.started = self.start(), now
+            self.starts += 1
 
     def ended(self, now: float) -> int | None:
         """Return the exit status if the process has ended since the last look; None when it runs or never ran."""
@@ -82,6 +90,7 @@ class KeyWatch:
     gateways: Sequence[Child]
     seen: Stamps | None = None
     not_before: float = 0.0
+    reloads: Counter[str] = field(default_factory=Counter)  # by "ok" and "failed"
 
     def look(self, now: float) -> None:
         """Reload when the file has changed and has then been left alone between two looks: half a file is no file."""
@@ -97,8 +106,10 @@ class KeyWatch:
         try:
             self.keys.reload()
         except KeyFileError as error:
+            self.reloads["failed"] += 1
             _log.error("the old keys stay in force, the key file is not usable: %s", error)
             return
+        self.reloads["ok"] += 1
         _log.info("read the key file again: %d access keys", len(self.keys.current))
         for child in self.gateways:
             child.send(signal.SIGHUP)
@@ -204,6 +215,7 @@ def run_gateways(
     keys: LiveKeys,
     on_ready: Callable[[], None] = lambda: None,
     watch: Callable[[], str | None] = lambda: None,
+    certificate: LiveCertificate | None = None,
 ) -> int:
     """Serve until SIGTERM or SIGINT and return the exit status. Raises StartError.
 
@@ -213,12 +225,15 @@ def run_gateways(
     server = settings.server
     with ExitStack() as stack:
         public = [stack.enter_context(each) for each in listen(*_address(server.listen), server.workers)]
-        admin = stack.enter_context(listen(*_address(server.admin_listen))[0])
+        page, ports = admin_ports(stack.enter_context(listen(*_address(server.admin_listen))[0]), server.workers)
         address, scorers = stack.enter_context(scorer_queue(server))
         ready, announce = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
         gateways = [
-            Child(f"gateway {number}", _gateway_start(settings, keys, each, admin, address, announce))
-            for number, each in enumerate(public, start=1)
+            Child(
+                f"gateway {number}",
+                _gateway_start(settings, keys, _first(each, public), admin, address, announce, certificate),
+            )
+            for number, (each, admin) in enumerate(zip(public, ports, strict=True), start=1)
         ]
         # Without a key file SIGHUP keeps its meaning: the terminal is gone, and so is a demo that ran in it.
         wake = stack.enter_context(signals_as_bytes(*((signal.SIGHUP,) if keys.reloadable else ())))
@@ -230,9 +245,22 @@ def run_gateways(
 
         def look() -> str | None:
             keys_watch.look(time.monotonic())
+            if certificate and certificate.has_changed():
+                renew(certificate, datetime.now(UTC))
+            page.write(_counts(gateways, scorers, keys_watch))
             return watch()
 
         return supervise([*scorers, *gateways], wake, _and_once(look, ready, on_ready), keys_watch.reload)
+
+
+def renew(certificate: LiveCertificate, now: datetime) -> None:
+    """Read the certificate again, for gateway processes to come: those that run look for themselves."""
+    try:
+        certificate.reload(now)
+    except TlsError as error:
+        _log.error("the old certificate stays in force: %s", error)
+        return
+    _log.info("read the certificate again, it expires at %s", certificate.expires_at.isoformat())
 
 
 def run_with_scorers(server: Server, job: Callable[[str], int]) -> int:
@@ -246,15 +274,39 @@ def run_with_scorers(server: Server, job: Callable[[str], int]) -> int:
 
 
 def _gateway_start(
-    settings: Settings, keys: LiveKeys, public: socket.socket, admin: socket.socket, address: str, announce: int
+    settings: Settings,
+    keys: LiveKeys,
+    public: Sequence[socket.socket],
+    admin: AdminPort,
+    address: str,
+    announce: int,
+    certificate: LiveCertificate | None,
 ) -> Callable[[], int]:
+    """Return what starts a gateway process on the first of the public sockets, which all processes inherit."""
+
     def run() -> int:
         from gateway.app import serve  # noqa: PLC0415 # the supervisor itself needs no HTTP server
 
-        asyncio.run(serve(settings, keys, public, admin, address, lambda: _announce(announce)))
+        keep_freed_memory()
+        own, *others = public
+        for each in others:  # else it would listen on, with nobody to accept, when the process it is for closes it
+            each.close()
+        asyncio.run(serve(settings, keys, own, admin, address, lambda: _announce(announce), certificate))
         return 0
 
     return lambda: fork(run)
+
+
+def _first(one: socket.socket, of: Sequence[socket.socket]) -> list[socket.socket]:
+    return [one, *(each for each in of if each is not one)]
+
+
+def _counts(gateways: Sequence[Child], scorers: Sequence[Child], keys: KeyWatch) -> Counts:
+    counts: Counts = Counter({(KEY_RELOADS, result): keys.reloads[result] for result in ("failed", "ok")})
+    for kind, each in (("gateway", gateways), ("scorer", scorers)):
+        counts[PROCESS_STARTS, kind] = sum(child.starts for child in each)
+    counts[SCORERS_RUNNING,] = sum(child.pid > 0 for child in scorers)
+    return counts
 
 
 def _announce(descriptor: int) -> None:

@@ -7,17 +7,18 @@ from typing import TYPE_CHECKING, Any
 
 from aiohttp import HttpVersion11, web
 
-from gateway.errors import INCOMPLETE_BODY, INVALID_REQUEST, INVALID_URI, ApiError
+from gateway.errors import INCOMPLETE_BODY, INVALID_REQUEST, INVALID_URI, METHOD_NOT_ALLOWED, ApiError
 from gateway.request import RequestHead
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Awaitable, Callable
 
     from gateway.dialects.base import Rendered
     from gateway.request import Headers
 
 CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 _MAX_PARAMETERS = 256
+_ALLOW_ORIGIN = "access-control-allow-origin"
 _ABSOLUTE = re.compile(r"(?i:https?)://(?P<authority>[^/?#]+)")
 # No user information, no blanks; empty only where HTTP/1.0 sends no Host.
 _AUTHORITY = re.compile(r"(?:[A-Za-z0-9._~%-]+|\[[0-9A-Fa-f:.]+\])?(?::[0-9]{0,5})?")
@@ -32,6 +33,11 @@ class FaithfulResponse(web.StreamResponse):
 
     aiohttp takes the length out of a 304; a store may have sent it there (RFC 9110 section 8.6), so it goes back in.
     """
+
+    def __init__(self, *, status: int, reason: str | None, held: bool) -> None:
+        """With `held` the head goes out together with the first piece of the body."""
+        super().__init__(status=status, reason=reason)
+        self._send_headers_immediately = not held
 
     async def _prepare_headers(self) -> None:
         given = self.headers.copy()
@@ -53,7 +59,8 @@ class FaithfulResponse(web.StreamResponse):
         lines += [f"{name}: {value}" for name, value in self.headers.items()]
         writer._headers_written = False  # noqa: SLF001 # the writer offers no way to send a head as bytes
         writer._headers_buf = "\r\n".join([*lines, "", ""]).encode("utf-8", "surrogateescape")  # noqa: SLF001 # same
-        writer.send_headers()
+        if self._send_headers_immediately:
+            writer.send_headers()
 
 
 def _is_utf8(text: str) -> bool:
@@ -64,11 +71,14 @@ def _is_utf8(text: str) -> bool:
 class Exchange:
     """One request and the answer to it, seen from the server's side."""
 
-    def __init__(self, request: web.BaseRequest, spool_bytes: int) -> None:
+    def __init__(self, request: web.BaseRequest, spool_bytes: int, request_id: str = "") -> None:
         self._request = request
+        self._request_id = request_id  # told where neither the dialect nor the store names one
         self.spool_bytes = spool_bytes  # how much of a body without a declared length may be kept aside
         self.response: FaithfulResponse | None = None
         self.sent_bytes = 0
+        self.received_bytes = 0
+        self.rules_for_pages: Callable[[], Awaitable[Headers]] | None = None  # what CORS adds to our own answers
         self._awaits_continue = (
             "100-continue" in request.headers.get("Expect", "").lower() and request.version >= HttpVersion11
         )
@@ -77,6 +87,15 @@ class Exchange:
     def begun(self) -> bool:
         """Tell whether a status line is already on its way, so that another one can no longer be sent."""
         return self.response is not None
+
+    @property
+    def status(self) -> int:
+        """The status of the answer that was begun; 0 when nobody was left to answer."""
+        return self.response.status if self.response else 0
+
+    def told(self, name: str) -> str:
+        """Return a header of the answer that was begun, `""` when it has none of that name."""
+        return self.response.headers.get(name, "") if self.response else ""
 
     @property
     def declared_length(self) -> int | None:
@@ -98,18 +117,24 @@ class Exchange:
             await self._request.writer.write(CONTINUE)
         try:
             async for chunk in self._request.content.iter_any():
+                self.received_bytes += len(chunk)
                 yield chunk
         except (web.RequestPayloadError, ConnectionResetError) as error:
             raise ApiError(INCOMPLETE_BODY, f"client broke off: {type(error).__name__}") from error
 
-    async def begin(self, status: int, reason: str | None, headers: Headers) -> None:
-        """Send status line and headers. A length, if there is one, is among the headers."""
-        response = FaithfulResponse(status=status, reason=reason)
+    async def begin(self, status: int, reason: str | None, headers: Headers, *, held: bool = False) -> None:
+        """Send status line and headers. A length, if there is one, is among the headers.
+
+        With `held` they wait for the first `write`, which must follow at once, and share a packet with it.
+        """
+        response = FaithfulResponse(status=status, reason=reason, held=held)
         for name, value in headers:
             response.headers.add(name, value)
-        if self._awaits_continue:
+        if self._awaits_continue or not _is_http_1(self._request):
             # Whether the body still comes is the client's choice, so what follows on this connection cannot be told.
             response.force_close()
+        if self._request_id and not any(name.lower().endswith("request-id") for name, _ in headers):
+            response.headers.add("X-Request-Id", self._request_id.lower())
         self.response = response
         try:
             await response.prepare(self._request)
@@ -128,9 +153,24 @@ class Exchange:
     async def send(self, rendered: Rendered) -> None:
         """Send a whole answer; HEAD gets its headers only, and a 204 or 304 says nothing of a length."""
         length = (("Content-Length", str(len(rendered.body))),) if rendered.status not in (204, 304) else ()
-        await self.begin(rendered.status, None, (*rendered.headers, *length))
-        if rendered.body and self._request.method != "HEAD":
+        headers = (*rendered.headers, *length)
+        if (
+            self.rules_for_pages
+            and rendered.status < 500
+            and not any(name.lower() == _ALLOW_ORIGIN for name, _ in headers)
+        ):
+            headers = (*headers, *await self.rules_for_pages())
+        has_body = bool(rendered.body) and self._request.method != "HEAD"
+        await self.begin(rendered.status, None, headers, held=has_body)
+        if has_body:
             await self.write(rendered.body)
+
+    async def refuse(self, rendered: Rendered) -> None:
+        """Send an error; where another answer has begun, cut the connection, so that it cannot pass for a whole one."""
+        if self.begun:
+            self.abort()
+        else:
+            await self.send(rendered)
 
     def finished(self) -> web.StreamResponse:
         """Return what aiohttp wants to see of the answer; it fails quietly on an aborted connection."""
@@ -146,8 +186,15 @@ def read_head(request: web.BaseRequest) -> RequestHead:
     """Take the request's head exactly as it was sent.
 
     Raises INVALID_URI for a target that is not plain ASCII, holds a fragment or too many parameters, or has neither
-    origin form nor absolute form; INVALID_REQUEST for a head without one Host, or with bytes that cannot be sent on.
+    origin form nor absolute form; INVALID_REQUEST for a head without one Host, with bytes that cannot be sent on, or
+    of another HTTP than 1; METHOD_NOT_ALLOWED for CONNECT.
     """
+    if not _is_http_1(request):
+        raise ApiError(
+            INVALID_REQUEST, f"HTTP/{request.version.major}", message="Only HTTP/1.0 and HTTP/1.1 are spoken."
+        )
+    if request.method == "CONNECT":
+        raise ApiError(METHOD_NOT_ALLOWED, "CONNECT")
     fields = [(n.decode("ascii").lower(), v.decode("utf-8", "surrogateescape")) for n, v in request.raw_headers]
     hosts = [value for name, value in fields if name == "host"]
     if len(hosts) > 1 or (not hosts and request.version >= HttpVersion11):
@@ -160,6 +207,11 @@ def read_head(request: web.BaseRequest) -> RequestHead:
         raise ApiError(INVALID_URI, "too many parameters", message=f"More than {_MAX_PARAMETERS} query parameters.")
     headers = tuple((name, authority if name == "host" else value) for name, value in fields)
     return RequestHead(request.method, raw_path, raw_query, authority, headers, request.remote or "", request.secure)
+
+
+def _is_http_1(request: web.BaseRequest) -> bool:
+    """Tell whether the request's line says HTTP/1.0 or 1.1; the parser lets 0.9 and 2.0 through as well."""
+    return request.version.major == 1
 
 
 def _split_target(target: str, host: str) -> tuple[str, str]:

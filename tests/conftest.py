@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from tests.fake_store import FakeStore
 
-pytest_plugins = ("tests.stores_up.fixtures",)
+pytest_plugins = ("tests.stores_up.fixtures", "tests.stores_up.redis_server")
 ROOT = Path(__file__).resolve().parent.parent
 SHARED = ROOT.parent / "shared"
 

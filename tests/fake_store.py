@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+import re
+from collections import Counter
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from aiohttp import web
 
-from tests.fake_uploads import FakeUploads, etag
+from tests import fake_minio
+from tests.fake_uploads import FakeUploads, error, etag
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
-XMLNS = 'xmlns="http://s3.amazonaws.com/doc/2006-03-01/"'
+XMLNS = fake_minio.XMLNS
 
 
 @dataclass
@@ -40,8 +43,14 @@ class FakeStore:
     endpoint: str = ""
     entered: asyncio.Event = field(default_factory=asyncio.Event)
     aborted: asyncio.Event = field(default_factory=asyncio.Event)
-    sent: int = 0
+    sent: int = 0  # bytes of bodies
+    answered: Counter[int] = field(default_factory=Counter)  # objects, by status
+    honours_ranges: bool = True
+    open_gate: asyncio.Event = field(default_factory=asyncio.Event)  # while it is not set, bodies wait behind it
     uploads: FakeUploads = field(default_factory=FakeUploads)
+
+    def __post_init__(self) -> None:
+        self.open_gate.set()
 
     async def handle(self, request: web.BaseRequest) -> web.StreamResponse:
         path = request.raw_path.partition("?")[0]
@@ -65,12 +74,15 @@ class FakeStore:
             )
             if scripted := self.answers.get(f"{request.method} {path}"):
                 return web.Response(status=scripted[0], body=scripted[1], headers=scripted[2])
-            return await (self._faulty(request, path, fault) if fault else self._plain(request, path, body))
+            response = await (self._faulty(request, path, fault) if fault else self._plain(request, path, body))
+            return fake_minio.in_its_manner(response) if self.flavour == "minio" else response
         except (asyncio.CancelledError, ConnectionError):
             self.aborted.set()
             raise
 
     async def _plain(self, request: web.BaseRequest, path: str, body: bytes) -> web.StreamResponse:
+        if self.flavour == "minio" and (answer := fake_minio.answer(request, path, self.objects)):
+            return answer
         if answer := self.uploads.answer(request, path, body, self.objects, self.types):
             return answer
         if request.method == "PUT":
@@ -82,16 +94,36 @@ class FakeStore:
         if request.method == "DELETE":
             del self.objects[path]
             return web.Response(status=204)
-        data = self.objects[path]
-        response = web.StreamResponse(headers=self._headers(etag(data)))
-        response.content_type = self.types.get(path) or "binary/octet-stream"
+        return await self._object(request, self.objects[path], self.types.get(path))
+
+    async def _object(self, request: web.BaseRequest, data: bytes, kind: str | None) -> web.StreamResponse:
+        if request.headers.get("If-None-Match") == etag(data):
+            self.answered[304] += 1
+            return web.Response(status=304, headers=self._headers(etag(data)))
+        span = self._span(request, len(data))
+        if span is not None and span[0] >= len(data):
+            return self._error(416, "InvalidRange")
+        response = web.StreamResponse(status=200 if span is None else 206, headers=self._headers(etag(data)))
+        if span is not None:
+            response.headers["Content-Range"] = f"bytes {span[0]}-{span[1] - 1}/{len(data)}"
+            data = data[span[0] : span[1]]
+        self.answered[response.status] += 1
+        response.content_type = kind or "binary/octet-stream"
         response.content_length = len(data)
         await response.prepare(request)
         if request.method == "GET":
+            await self.open_gate.wait()
             for start in range(0, len(data), 65_536):
                 await response.write(data[start : start + 65_536])
                 self.sent += len(data[start : start + 65_536])
         return response
+
+    def _span(self, request: web.BaseRequest, length: int) -> tuple[int, int] | None:
+        """What a Range header asks for, as a half-open interval; None for the whole."""
+        asked = re.fullmatch(r"bytes=(\d+)-(\d*)", request.headers.get("Range", ""))
+        if asked is None or not self.honours_ranges:
+            return None
+        return int(asked[1]), min(length, int(asked[2]) + 1 if asked[2] else length)
 
     async def _faulty(self, request: web.BaseRequest, path: str, fault: str) -> web.StreamResponse:
         assert request.transport is not None
@@ -118,13 +150,11 @@ class FakeStore:
     def _headers(self, tag: str) -> dict[str, str]:
         headers = {"ETag": tag, "Last-Modified": "Sat, 21 Nov 2026 05:01:25 GMT", "x-amz-request-id": "STORE1"}
         if self.flavour == "minio":
-            headers |= {"Server": "MinIO", "x-minio-deployment-id": "d1", "x-amz-id-2": "m2", "Vary": "Origin"}
+            headers |= fake_minio.HEADERS
         return headers
 
     def _error(self, status: int, code: str) -> web.Response:
-        namespace = f" {XMLNS}" if self.flavour == "minio" else ""
-        text = f"<Error{namespace}><Code>{code}</Code><Message>the store says {code}</Message></Error>"
-        return web.Response(status=status, text=text, content_type="application/xml")
+        return error(status, code)
 
 
 @asynccontextmanager

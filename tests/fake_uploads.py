@@ -129,7 +129,8 @@ class FakeUploads:
 
     def _list_uploads(self, bucket: str) -> web.Response:
         rows = (
-            f"<Upload><Key>{row.path.removeprefix(bucket + '/')}</Key><UploadId>{upload_id}</UploadId></Upload>"
+            f"<Upload><Key>{row.path.removeprefix(bucket + '/')}</Key><UploadId>{upload_id}</UploadId>"
+            f"<Initiated>{NOW}</Initiated></Upload>"
             for upload_id, row in self.running.items()
         )
         return document(f"<R><EncodingType>url</EncodingType><IsTruncated>false</IsTruncated>{''.join(rows)}</R>")

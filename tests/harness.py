@@ -111,9 +111,9 @@ async def running_gateway(
         "buckets": {"demo": {}},
         **tables,
     }
-    telemetry = Telemetry(ready=True)
+    settings = load(None, {}, base)
+    telemetry = Telemetry(ready=True, settings=settings.telemetry)
     async with AsyncExitStack() as stack:
-        settings = load(None, {}, base)
         gateway = await compose(settings, LiveKeys(clients or keyring()), scorer_address, telemetry, stack)
         server = public_server(gateway)
         silence = asyncio.create_task(server.close_silent(settings.server.silence_s))

@@ -98,18 +98,20 @@ class Served:
 
 @contextmanager
 def serving(
-    folder: Path, endpoint: str, key_id: str = "up", secret: str = "any", more_settings: str = ""
+    folder: Path, endpoint: str, key_id: str = "up", secret: str = "any", more_settings: str = "", server: str = ""
 ) -> Iterator[Served]:
-    """Start `gateway serve` and stop it again; it must end by itself, with status 0."""
+    """Start `gateway serve` and stop it again; it must end by itself, with status 0. `server` goes into its table."""
     port, admin_port = free_port(), free_port()
     settings = folder / "gateway.toml"
     (folder / "keys.toml").write_text(KEYS)
     (folder / "keys.toml").chmod(0o600)
     text = SETTINGS.format(port=port, admin_port=admin_port, endpoint=endpoint, key_id=key_id, secret=secret)
-    settings.write_text(text.replace('"keys.toml"', f'"{folder}/keys.toml"') + more_settings)
+    text = text.replace('"keys.toml"', f'"{folder}/keys.toml"').replace("[upstream.main]", f"{server}\n[upstream.main]")
+    settings.write_text(text + more_settings)
     command = [sys.executable, "-m", "gateway", "serve", "--config", str(settings)]
+    environ = {**os.environ, "GATEWAY_DATA_DIR": str(folder / "data")}
     with (folder / "serve.log").open("wb") as log:
-        process = subprocess.Popen(command, stdout=log, stderr=log, env=dict(os.environ))
+        process = subprocess.Popen(command, stdout=log, stderr=log, env=environ)
     try:
         wait_ready(admin_port, process)
         place = Place(f"127.0.0.1:{port}", "TESTS", Secret("tests-secret"))

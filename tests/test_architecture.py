@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import subprocess
 import sys
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -17,13 +18,26 @@ IMPURE = frozenset(
     {"asyncio", "time", "os", "pathlib", "logging", "socket", "subprocess", "random", "secrets", "numpy", "pyvips"}
     | {"aiohttp", "yarl", "multidict", "aiobotocore", "botocore", "PIL", "threading", "select", "signal"}
 )
-CORE = ("gateway.errors", "gateway.request", "gateway.credentials", "gateway.report")
+CORE = ("gateway.errors", "gateway.request", "gateway.credentials", "gateway.report", "gateway.assets")
 AUTH = ("gateway.auth.",)
 HEADER = ("gateway.errors", "gateway.imaging.limits", "gateway.imaging.probe", "gateway.imaging.header_")
 FACTS = ("gateway.imaging.facts", "gateway.imaging.exif", "gateway.imaging.exif_names", "gateway.imaging.reading")
 PURE_IMAGING = (*HEADER, *FACTS, "gateway.imaging.vendor_limits")
-STORES = ("gateway.stores.upstream", "gateway.stores.keys", "gateway.stores.spool")
+STORES = ("gateway.stores.upstream", "gateway.stores.keys", "gateway.stores.spool", "gateway.stores.cache")
+KEPT_IN = ("gateway.stores.sqlite_file", "gateway.stores.redis_link")
 UPLOADS = ("gateway.stores.documents", "gateway.stores.listing", "gateway.stores.parts", "gateway.stores.uploads")
+JOURNEYS = (
+    *(*CORE, "gateway.auth.base", "gateway.body.", "gateway.dialects.", "gateway.journeys.", *STORES, *UPLOADS),
+    *("gateway.imaging.pool", "gateway.imaging.registry", "gateway.wire", "gateway.authorise"),
+    *("gateway.imaging.messages", "gateway.imaging.small"),
+    *("gateway.auth.identify", "gateway.auth.post_policy"),
+)
+# The vendors' own APIs go whole journeys of their own: they prove, ask the settings, and remember.
+VENDOR = (
+    *(*JOURNEYS, "gateway.auth.api_key", "gateway.auth.cloudinary", "gateway.settings", "gateway.vendors"),
+    *("gateway.key_file", "gateway.quotas", "gateway.proxies", "gateway.telemetry", "gateway.stores.ledger"),
+    *("gateway.stores.fetch", "gateway.stores.fetch_rules", "gateway.stores.task_ledger", "gateway.tasks"),
+)
 """One row a module, or a folder ending in a dot (the longest match counts): which of our modules it may import."""
 MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "gateway.errors": (),
@@ -33,11 +47,14 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "gateway.key_file": ("gateway.credentials", "gateway.sealing"),
     "gateway.authorise": (*CORE, "gateway.dialects.base", "gateway.dialects.rights", "gateway.settings"),
     "gateway.report": (),
+    "gateway.assets": (),
+    "gateway.vendors": ("gateway.credentials",),
     "gateway.proxies": ("gateway.request",),
     "gateway.auth.": (*CORE, *AUTH),
     "gateway.auth.cloudfront": (*CORE, *AUTH, "gateway.proxies"),
     "gateway.body.": ("gateway.errors", "gateway.request", "gateway.auth.base", "gateway.body."),
     "gateway.dialects.": (*CORE, "gateway.auth.base", "gateway.dialects."),
+    "gateway.dialects.cloudinary_analyze": (*CORE, "gateway.dialects.", "gateway.tasks"),
     "gateway.imaging.": ("gateway.errors", "gateway.report", "gateway.imaging."),
     "gateway.imaging.registry": (),
     "gateway.imaging.limits": PURE_IMAGING,
@@ -47,16 +64,50 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "gateway.settings": (
         *("gateway.auth.candidates", "gateway.credentials", "gateway.errors", "gateway.proxies", "gateway.request"),
         *("gateway.imaging.limits", "gateway.imaging.vendor_limits", "gateway.quotas", "gateway.tables"),
-        "gateway.dialects.hidden",
+        *("gateway.dialects.hidden", "gateway.vendors", "gateway.stores.fetch_rules", "gateway.stores.cache_settings"),
+        *("gateway.tls", "gateway.telemetry_settings"),
     ),
+    "gateway.tls": (),
     "gateway.processes": (),
     "gateway.wire": ("gateway.errors", "gateway.request", "gateway.dialects.base"),
-    "gateway.telemetry": ("gateway.errors",),
+    "gateway.scoreboard": (),
+    "gateway.metrics": ("gateway.scoreboard",),
+    "gateway.telemetry_settings": (),
+    "gateway.access_log": ("gateway.telemetry_settings",),
+    "gateway.log_lines": ("gateway.access_log",),
+    "gateway.tracing": (),
+    "gateway.telemetry": (
+        *("gateway.errors", "gateway.scoreboard", "gateway.metrics", "gateway.access_log", "gateway.tracing"),
+        "gateway.telemetry_settings",
+    ),
+    "gateway.admin": ("gateway.scoreboard", "gateway.telemetry"),
+    "gateway.store_watch": ("gateway.stores.upstream",),
     "gateway.listener": ("gateway.dialects.base", "gateway.errors"),
+    "gateway.journeys.cors": (
+        *("gateway.auth.identify", "gateway.dialects.base", "gateway.errors", "gateway.journeys.forward"),
+        *("gateway.request", "gateway.settings", "gateway.stores.upstream", "gateway.wire"),
+    ),
     "gateway.quotas": ("gateway.errors",),
     "gateway.stores.keys": ("gateway.credentials", "gateway.errors", "gateway.settings"),
-    "gateway.stores.upstream": (*CORE, "gateway.auth.aws_v4", "gateway.dialects.base", "gateway.settings", *STORES),
+    "gateway.stores.upstream": (
+        *CORE,
+        "gateway.auth.aws_v4",
+        "gateway.dialects.base",
+        "gateway.settings",
+        *STORES,
+        *("gateway.tls", "gateway.tracing", "gateway.stores.endpoints", "gateway.stores.exchange"),
+    ),
+    "gateway.stores.exchange": ("gateway.request",),
     "gateway.stores.spool": ("gateway.errors",),
+    "gateway.stores.endpoints": (),
+    "gateway.tasks": (),
+    "gateway.stores.sqlite_file": ("gateway.errors",),
+    "gateway.stores.redis_link": ("gateway.errors",),
+    "gateway.stores.task_": ("gateway.tasks", "gateway.stores.task_", *KEPT_IN),
+    "gateway.stores.fetch_rules": CORE,
+    "gateway.stores.fetch": (*CORE, "gateway.stores.fetch_rules"),
+    "gateway.stores.cache": ("gateway.errors", "gateway.stores.cache_settings"),
+    "gateway.stores.cache_settings": ("gateway.credentials",),
     "gateway.stores.listing": (*CORE, "gateway.dialects.base", "gateway.dialects.xml", *STORES),
     "gateway.stores.documents": (*CORE, "gateway.dialects.base", "gateway.dialects.xml", *STORES),
     "gateway.stores.uploads": (
@@ -69,13 +120,17 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "gateway.stores.parts": (
         *(*CORE, "gateway.dialects.base", "gateway.dialects.hidden", "gateway.dialects.xml", *STORES, *UPLOADS),
     ),
+    "gateway.stores.ledger": ("gateway.assets", "gateway.errors", "gateway.stores.ledger_"),
+    "gateway.stores.ledger_": ("gateway.assets", "gateway.stores.ledger", *KEPT_IN),
     "gateway.stores.embedded": ("gateway.auth.aws_v4", "gateway.credentials", "gateway.stores.embedded_"),
     "gateway.stores.embedded_": ("gateway.processes", "gateway.stores.embedded_"),
-    "gateway.journeys.": (
-        *(*CORE, "gateway.auth.base", "gateway.body.", "gateway.dialects.", "gateway.journeys.", *STORES, *UPLOADS),
-        *("gateway.imaging.pool", "gateway.imaging.registry", "gateway.wire", "gateway.authorise"),
-        *("gateway.auth.identify", "gateway.auth.post_policy"),
-    ),
+    "gateway.journeys.": JOURNEYS,
+    "gateway.journeys.vendor_": VENDOR,
+    "gateway.journeys.cloud_": VENDOR,
+    "gateway.journeys.sources": VENDOR,
+    "gateway.journeys.sightengine": VENDOR,
+    "gateway.journeys.tasks": ("gateway.errors", "gateway.stores.task_ledger", "gateway.tasks", "gateway.vendors"),
+    "gateway.journeys.ingest": VENDOR,
     "gateway.handler": (
         *(*CORE, "gateway.auth.", "gateway.dialects.", "gateway.journeys.", "gateway.stores.upstream"),
         *("gateway.settings", "gateway.telemetry", "gateway.wire", "gateway.imaging.pool", "gateway.proxies"),
@@ -84,12 +139,15 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     ),
     "gateway.app": (
         *("gateway.credentials", "gateway.handler", "gateway.imaging.pool", "gateway.settings", "gateway.telemetry"),
-        *("gateway.listener", "gateway.quotas", "gateway.imaging.vendor_limits"),
-        *("gateway.key_file", *STORES),
+        *("gateway.listener", "gateway.quotas", "gateway.imaging.vendor_limits", "gateway.scoreboard"),
+        *("gateway.key_file", "gateway.stores.ledger", "gateway.journeys.vendor_call", *STORES),
+        *("gateway.stores.fetch", "gateway.stores.fetch_rules", "gateway.stores.task_ledger"),
+        *("gateway.journeys.cloud_tasks", "gateway.journeys.tasks", "gateway.admin", "gateway.store_watch"),
+        "gateway.tls",
     ),
     "gateway.supervisor": (
         *("gateway.app", "gateway.credentials", "gateway.imaging.pool", "gateway.imaging.launch", "gateway.processes"),
-        *("gateway.settings", "gateway.key_file"),
+        *("gateway.settings", "gateway.key_file", "gateway.tls", "gateway.scoreboard"),
     ),
     "gateway.commands.": ("gateway.",),
     "gateway.__main__": ("gateway.commands.", "gateway.processes", "gateway.settings"),
@@ -101,6 +159,11 @@ PURE = (
     "gateway.sealing",
     "gateway.authorise",
     "gateway.report",
+    "gateway.assets",
+    "gateway.vendors",
+    "gateway.tasks",
+    "gateway.access_log",
+    "gateway.tracing",
     "gateway.auth.",
     "gateway.body.",
     "gateway.proxies",
@@ -109,17 +172,21 @@ PURE_TOO = (
     *("gateway.dialects.", "gateway.imaging.registry", *PURE_IMAGING),
     *("gateway.imaging.messages", "gateway.imaging.info"),
     *("gateway.imaging.score", "gateway.imaging.curves", "gateway.imaging.reasons"),
+    "gateway.stores.fetch_rules",
 )
 WITH_AIOHTTP = (
     "gateway.wire",
     "gateway.listener",
     "gateway.app",
-    "gateway.telemetry",
+    "gateway.admin",
     "gateway.handler",
     "gateway.stores.upstream",
+    "gateway.stores.exchange",
+    "gateway.stores.fetch",
 )
 
 
+@cache
 def modules() -> dict[str, Path]:
     found = {}
     for path in PACKAGE.rglob("*.py"):

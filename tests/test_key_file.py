@@ -67,6 +67,19 @@ def test_a_secret_file_that_others_may_read_is_refused_with_the_command_that_men
     assert opened(key_file(tmp_path, IN_FILE)).current["AK"].secret == Secret("s")
 
 
+@pytest.mark.parametrize(("mode", "readable"), [(0o440, True), (0o640, True), (0o444, False), (0o604, False)])
+def test_a_file_of_another_owner_may_be_read_by_its_group_as_secrets_in_containers_are(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, mode: int, readable: bool
+) -> None:
+    file = key_file(tmp_path, mode=mode)
+    monkeypatch.setattr(os, "geteuid", lambda: file.path.stat().st_uid + 65_532)
+    if readable:
+        assert opened(file).current["AK"].secret == Secret("s")
+    else:
+        with pytest.raises(KeyFileError, match="other users may read"):
+            opened(file)
+
+
 def test_what_cannot_be_read_is_named(tmp_path: Path) -> None:
     with pytest.raises(KeyFileError, match="cannot read it: No such file"):
         opened(KeyFile(tmp_path / "gone", None, frozenset()))

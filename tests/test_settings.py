@@ -12,6 +12,7 @@ from gateway.settings import (
     host_map,
     load,
     masked,
+    reserved_hosts,
     route,
     split_listen,
 )
@@ -161,3 +162,60 @@ def test_shown_settings_hide_the_secret() -> None:
 )
 def test_an_address_to_listen_on_is_host_and_port(text: str, parts: tuple[str, int] | None) -> None:
     assert split_listen(text) == parts
+
+
+CLOUDS = {"demo": {"bucket": "demo", "presets": {"p": {"quality_analysis": True, "tags": ["a", "b"]}}}}
+
+
+def test_a_cloud_needs_a_bucket_and_its_presets_are_parameters() -> None:
+    cloud = load(None, {"GATEWAY_CLOUDS__DEMO__EXTENDED_ANALYSIS": "true"}, {**STORE, "clouds": CLOUDS}).clouds["demo"]
+    assert (cloud.bucket, cloud.extended_analysis) == ("demo", True)
+    assert cloud.presets["p"].fields == {"quality_analysis": "true", "tags": "a,b"}
+
+
+def test_what_no_cloud_can_mean_is_named() -> None:
+    tables = {
+        "clouds": {
+            "a/b": {"bucket": "x"},
+            "demo": {
+                "bucket": "demo",
+                "presets": {"p": {"unsigned": True, "detection": "faces"}},
+                "signature_versions": ["3"],
+                "delivery_host": "s3.example:9000",
+            },
+        },
+        "dialects": {"s3": {"hosts": ["s3.example"]}},
+        "tasks": {"url": "http://redis"},
+    }
+    with pytest.raises(SettingsError) as caught:
+        load(None, {}, {**STORE, **tables})
+    for words in (
+        "clouds.a/b: a name without '/'",
+        "clouds.demo.identity: is needed by the unsigned preset p",
+        "clouds.demo.signature_versions",
+        "clouds.demo.presets.p.detection",
+        "delivery host s3.example already means something else",
+        "tasks.url: must start with",
+    ):
+        assert words in str(caught.value)
+
+
+def test_reserved_paths_belong_to_the_apis_that_are_answered() -> None:
+    clouds = {"demo": {"bucket": "demo", "delivery_host": "Res.example:9000"}}
+    dialects = {"cloudinary": {"hosts": ["API.example"]}, "sightengine": {"enabled": False}}
+    settings = load(None, {}, {**STORE, "clouds": clouds, "dialects": dialects})
+    found = reserved_hosts(settings)
+    assert found["cloudinary"] == ("api.example",)
+    assert found["cloudinary-delivery"] == ("res.example",)
+    assert "sightengine" not in found
+
+
+@pytest.mark.parametrize(
+    ("url", "words"), [("http://cache", "must start with redis://"), ("redis://cache", "optional package")]
+)
+def test_a_shared_cache_that_cannot_be_used_is_told_at_start(
+    monkeypatch: pytest.MonkeyPatch, url: str, words: str
+) -> None:
+    monkeypatch.setattr("gateway.stores.cache_settings.find_spec", lambda _name: None)
+    with pytest.raises(SettingsError, match=f"cache.url: .*{words}"):
+        load(None, {"GATEWAY_CACHE__URL": url}, STORE)

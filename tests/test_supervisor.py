@@ -1,11 +1,13 @@
 from __future__ import annotations
 
+import http.client
 import os
 import signal
 import socket
 import subprocess
 import sys
 import time
+from contextlib import closing
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -168,7 +170,12 @@ def test_children_die_with_a_supervisor_that_is_killed(tmp_path: Path) -> None:
         eventually(lambda: not is_alive(child))
 
 
-def test_a_draining_gateway_refuses_new_connections_and_finishes_old_ones(tmp_path: Path) -> None:
+@pytest.mark.parametrize("workers", ["1", "2"])
+def test_a_draining_gateway_refuses_new_connections_and_finishes_old_ones(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, workers: str
+) -> None:
+    monkeypatch.setenv("GATEWAY_WORKERS", workers)
+    monkeypatch.setenv("GATEWAY_SERVER__DRAIN_S", "25")  # a gigabyte may take a busy machine a while
     with endless_store() as endpoint, serving(tmp_path, endpoint) as gateway, opened(gateway, "/demo/1") as answer:
         os.kill(gateway.pid, signal.SIGTERM)
         eventually(lambda: not answers(gateway), 5)
@@ -179,3 +186,31 @@ def test_a_draining_gateway_refuses_new_connections_and_finishes_old_ones(tmp_pa
         while data := answer.read(4 * 1024 * 1024):
             total += len(data)
         assert total == 1024**3
+
+
+def test_metrics_are_those_of_all_gateways_and_survive_one_that_is_killed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("GATEWAY_WORKERS", "2")
+    with endless_store() as endpoint, serving(tmp_path, endpoint) as gateway:
+        for _ in range(20):  # each on a connection of its own, so that both processes get some
+            assert gateway.place.request("GET", "/demo/0")[0] == 200
+        eventually(lambda: [requests_told(gateway) for _ in range(10)] == [20] * 10)
+        victims = gateway.gateway_pids()
+        os.kill(min(victims), signal.SIGKILL)
+        eventually(lambda: len(gateway.gateway_pids() - {min(victims)}) == 2)
+        eventually(lambda: told(gateway, 'gateway_process_starts_total{process="gateway"}') == 3)
+        assert gateway.place.request("GET", "/demo/0")[0] == 200
+        eventually(lambda: [requests_told(gateway) for _ in range(10)] == [21] * 10)
+
+
+def requests_told(gateway: Served) -> int:
+    return told(gateway, 'gateway_requests_total{dialect="s3",action="s3:GetObject",status="200"}')
+
+
+def told(gateway: Served, name: str) -> int:
+    """A figure of the metrics, from whichever process answers; -1 when it is not there."""
+    with closing(http.client.HTTPConnection(gateway.admin, timeout=10)) as connection:
+        connection.request("GET", "/metrics")
+        lines = connection.getresponse().read().decode().splitlines()
+    return next((int(line.removeprefix(name)) for line in lines if line.startswith(f"{name} ")), -1)

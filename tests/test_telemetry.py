@@ -13,12 +13,14 @@ from aiohttp import web
 from multidict import CIMultiDict
 from yarl import URL
 
+from gateway.admin import admin_handler
 from gateway.app import utc_now
 from gateway.auth import identify
 from gateway.credentials import Secret
 from gateway.errors import ACCESS_DENIED, ApiError
+from gateway.metrics import METRICS
 from gateway.request import percent_encode
-from gateway.telemetry import RequestRecord, Telemetry, admin_handler
+from gateway.telemetry import RequestRecord, Telemetry
 from tests import harness
 from tests.auth import samples
 from tests.fake_store import FakeStore, served
@@ -26,22 +28,24 @@ from tests.harness import running_gateway
 from tests.test_wire import connected
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Sequence
 
     from gateway.request import RequestHead
+    from gateway.scoreboard import Page
     from tests.harness import GatewayUnderTest
 
 TOKEN = Secret("a-session-token+of/the=client")
+OF_THE_PROCESS = ("gateway_file_descriptors_", "gateway_request_seconds")
 QUERY = "versionId=a-private-version"
-SAMPLE = re.compile(r'([a-z_]+)(?:\{((?:[a-z]+="[^"\\]*",?)+)\})? (\d+)')
+SAMPLE = re.compile(r'([a-z_]+)(?:\{((?:[a-z]+="[^"\\]*",?)+)\})? (\d+(?:\.\d+)?)')
 
 
 # --- the admin port -------------------------------------------------------------------------------------------------
 
 
 @asynccontextmanager
-async def admin_port(telemetry: Telemetry) -> AsyncIterator[str]:
-    async with served(web.Server(admin_handler(telemetry), access_log=None)) as url:
+async def admin_port(telemetry: Telemetry, others: Sequence[Page] = ()) -> AsyncIterator[str]:
+    async with served(web.Server(admin_handler(telemetry, others), access_log=None)) as url:
         yield url
 
 
@@ -70,7 +74,7 @@ async def test_the_metrics_are_plain_text() -> None:
     async with admin_port(Telemetry()) as url:
         status, content_type, text = await fetched(f"{url}/metrics")
     assert (status, content_type) == (200, "text/plain")
-    assert text == Telemetry().exposition()
+    assert list(parsed(text)) == list(parsed(Telemetry().exposition()))
 
 
 @pytest.mark.parametrize("path", ["/", "/demo/a", "/metrics/", "/readyz/x"])
@@ -82,39 +86,98 @@ async def test_nothing_else_is_on_the_admin_port(path: str) -> None:
 # --- the counters ---------------------------------------------------------------------------------------------------
 
 
-def parsed(exposition: str) -> dict[str, dict[tuple[str, ...], int]]:
+def parsed(exposition: str) -> dict[str, dict[tuple[str, ...], float]]:
     """Parse the Prometheus text format strictly: each sample under the TYPE line of its name."""
-    found: dict[str, dict[tuple[str, ...], int]] = {}
+    found: dict[str, dict[tuple[str, ...], float]] = {}
+    kinds: dict[str, str] = {}
     assert exposition.endswith("\n")
     for line in exposition.splitlines():
+        if line.startswith("# HELP "):
+            assert line.removeprefix("# HELP ").split(" ")[0] in METRICS
+            continue
         if line.startswith("# TYPE "):
             name, kind = line.removeprefix("# TYPE ").split(" ")
-            assert kind == "counter"
+            assert kind == METRICS[name].kind
+            assert (kind == "counter") == name.endswith("_total")
             assert name not in found
-            found[name] = {}
+            found[name], kinds[name] = {}, kind
             continue
         match = SAMPLE.fullmatch(line)
         assert match, line
-        assert match[1] == list(found)[-1]
-        labels = tuple(re.findall(r'"([^"]*)"', match[2] or ""))
-        assert labels not in found[match[1]]
-        found[match[1]][labels] = int(match[3])
+        name = list(found)[-1]
+        suffix = match[1].removeprefix(name)
+        assert suffix in (("_bucket", "_sum", "_count") if kinds[name] == "histogram" else ("",))
+        labels = (*re.findall(r'"([^"]*)"', match[2] or ""), *([suffix] if suffix in ("_sum", "_count") else []))
+        assert labels not in found[name]
+        found[name][labels] = float(match[3])
     return found
 
 
 def test_the_exposition_counts_requests_by_dialect_action_and_status() -> None:
-    telemetry = Telemetry(uncovered_process=2)
+    telemetry = Telemetry(uncovered_process=2, scorer_jobs=lambda: (3, 1))
     for status in (200, 200, 403):
-        telemetry.ended(RequestRecord("R", dialect="oss", action="oss:ProcessImm", status=status))
-    telemetry.ended(RequestRecord("R", status=400))
-    assert parsed(telemetry.exposition()) == {
+        telemetry.ended(RequestRecord("00000000", dialect="oss", action="oss:ProcessImm", status=status))
+    telemetry.ended(RequestRecord("00000000", status=400))
+    telemetry.cache_event("hit")
+    found = parsed(telemetry.exposition())
+    assert {name: found[name] for name in found if not name.startswith(OF_THE_PROCESS)} == {
         "gateway_requests_total": {
             ("none", "none", "400"): 1,
             ("oss", "oss:ProcessImm", "200"): 2,
             ("oss", "oss:ProcessImm", "403"): 1,
         },
+        "gateway_received_bytes_total": {("none",): 0, ("oss",): 0},
+        "gateway_sent_bytes_total": {("none",): 0, ("oss",): 0},
         "gateway_uncovered_process_total": {(): 2},
+        "gateway_usage_analyses_total": {("none", "none", "oss"): 2},
+        "gateway_usage_bytes_total": {("none", "none", "oss"): 0},
+        "gateway_results_total": {("hit",): 1},
+        "gateway_scorer_jobs_waiting": {(): 3},
+        "gateway_scorer_jobs_running": {(): 1},
+        "gateway_scorer_oldest_wait_seconds": {(): 0},
+        "gateway_connections_open": {(): 0},
     }
+    assert found["gateway_file_descriptors_open"][()] < found["gateway_file_descriptors_limit"][()]
+
+
+def test_durations_are_cumulative_histograms_that_add_up_over_processes() -> None:
+    telemetry = Telemetry()
+    for elapsed_s in (0.004, 0.005, 0.3, 99.0):
+        record = RequestRecord("00000000", dialect="s3")
+        record.end(200, 0, 0, elapsed_s)
+        telemetry.ended(record)
+    found = parsed(telemetry.exposition([telemetry.counts()]))["gateway_request_seconds"]
+    told = [found["s3", bound] for bound in ("0.005", "0.25", "0.5", "60", "+Inf", "_count")]
+    assert told == [4, 4, 6, 6, 8, 8]
+    assert found["s3", "_sum"] == pytest.approx(2 * (0.004 + 0.005 + 0.3 + 99.0))
+
+
+def test_what_a_successor_inherits_are_counters_and_histograms_and_no_gauge() -> None:
+    telemetry, heir = Telemetry(scorer_jobs=lambda: (3, 1)), Telemetry()
+    telemetry.scoring_stage("wait", 0.1)
+    heir.inherit(telemetry.counts())
+    heir.scoring_stage("wait", 0.1)
+
+    counts = heir.counts()
+    assert counts["gateway_scorer_jobs_waiting",] == 0
+    assert counts["gateway_scoring_seconds", "wait", "0.1"] == 2
+
+
+def test_usage_is_told_by_identity_bucket_and_dialect_as_long_as_those_are_few(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("gateway.telemetry._MAX_ACCOUNTS", 2)
+    telemetry = Telemetry()
+    for bucket, status in (("a", 200), ("invented", 404), ("b", 200), ("a", 200), ("c", 200), ("d", 200)):
+        record = RequestRecord("00000000", dialect="cos", identity='o"ne', bucket=bucket)
+        record.action = "ci:CreateAssessQualityJob"
+        record.end(status, 1, 10, 0.1)
+        telemetry.ended(record)
+    text = telemetry.exposition()
+    for bucket, count in (("a", 2), ("b", 1)):
+        account = f'{{identity="o\\"ne",bucket="{bucket}",dialect="cos"}}'
+        assert f"gateway_usage_analyses_total{account} {count}\n" in text
+        assert f"gateway_usage_bytes_total{account} {11 * count}\n" in text
+    assert 'gateway_usage_analyses_total{identity="other",bucket="other",dialect="cos"} 2\n' in text
+    assert "invented" not in text
 
 
 async def test_a_client_cannot_invent_label_values(store: FakeStore) -> None:
@@ -271,16 +334,15 @@ async def test_a_key_cannot_forge_a_line_of_the_log(store: FakeStore, everything
 
 
 def test_the_access_line_says_what_is_known_and_why_it_was_refused(everything: pytest.LogCaptureFixture) -> None:
-    record = RequestRecord("R1", method="GET", status=403)
+    record = RequestRecord("00000000", method="GET", status=403)
     record.refused(ApiError(ACCESS_DENIED, "reader may not"))
     Telemetry().ended(record)
-    assert access_lines(everything) == [
-        {"request_id": "R1", "method": "GET", "status": 403, "code": "AccessDenied", "detail": "reader may not"}
-    ]
+    why = {"code": "AccessDenied", "kind": "access_denied", "reason": "rights", "detail": "reader may not"}
+    assert access_lines(everything) == [{"request_id": "00000000", "method": "GET", "status": 403, **why}]
 
 
 def test_a_silenced_access_log_still_counts(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.WARNING, "gateway.access")
     telemetry = Telemetry()
-    telemetry.ended(RequestRecord("R1", status=200))
+    telemetry.ended(RequestRecord("00000000", status=200))
     assert (access_lines(caplog), sum(telemetry.requests.values())) == ([], 1)

@@ -26,7 +26,7 @@ class QualityNet(nn.Module):
         self.hidden_bias = nn.Parameter(torch.zeros(MEMBERS, 1, UNITS))
         self.out = nn.Parameter(torch.randn(MEMBERS, 1, UNITS) / np.sqrt(UNITS))
         self.out_bias = nn.Parameter(torch.zeros(MEMBERS, 1))
-        self.drop_features = nn.Dropout(0.2)
+        self.drop_features = nn.Dropout(0.03)
         self.drop_units = nn.Dropout(0.2)
 
     def forward(self, statistics: torch.Tensor) -> torch.Tensor:

@@ -168,7 +168,7 @@ def signing_key(secret: Secret, scope: Scope) -> bytes:
 
 
 def _in_query(head: RequestHead) -> bool:
-    return any(head.has_parameter(name) for name in ("X-Amz-Algorithm", "X-Amz-Credential", _SIGNATURE))
+    return head.has_parameter("X-Amz-Algorithm", "X-Amz-Credential", _SIGNATURE)
 
 
 def _parse_header(head: RequestHead) -> Claim:
@@ -237,7 +237,7 @@ def _canonical_request(
     payload: str,
 ) -> str:
     query = canonical.canonical_query(parameters)
-    folded = {name: canonical.fold_blanks(value) for name, value in values.items()}
+    folded = {name: canonical.fold_blanks(values[name]) for name in names if name in values}
     headers = canonical.canonical_headers(folded, names)
     return f"{method}\n{canonical.canonical_path(raw_path)}\n{query}\n{headers}\n{';'.join(names)}\n{payload}"
 

@@ -40,7 +40,9 @@ def candidates(
     if "accept-encoding" in claim.signed_headers:
         encodings += face.accept_encodings
     for host, prefix, encoding in product(hosts, prefixes, encodings):
-        candidate = replace(_with_host(head, host), raw_path=prefix + head.raw_path)
+        candidate = _with_host(head, host)  # the first is the head itself, with all that was parsed of it
+        if prefix:
+            candidate = replace(candidate, raw_path=prefix + head.raw_path)
         yield candidate if encoding is None else _with_header(candidate, "accept-encoding", encoding)
 
 

@@ -98,7 +98,10 @@ def verify(head: RequestHead, claim: Claim, secret: Secret, target: Target, now:
 
 
 def _cookies(head: RequestHead) -> dict[str, str]:
-    pairs = (pair.partition("=") for pair in (head.header("cookie") or "").split(";"))
+    text = head.header("cookie")
+    if not text:
+        return {}
+    pairs = (pair.partition("=") for pair in text.split(";"))
     return {name.strip(): value.strip() for name, _, value in pairs}
 
 

@@ -141,7 +141,7 @@ def presign(  # noqa: PLR0913 - the parts of a request, each under its own name
 
 
 def _in_query(head: RequestHead) -> bool:
-    return any(head.has_parameter(name) for name in ("q-sign-algorithm", "q-ak", "q-signature"))
+    return head.has_parameter("q-sign-algorithm", "q-ak", "q-signature")
 
 
 def _fields(head: RequestHead, *, in_query: bool) -> dict[str, str]:

@@ -106,7 +106,7 @@ def identify(
 
     `heads` are the forms in which the request may have been signed (`candidates`), first as it was received.
     """
-    _check_address(target)
+    check_address(target)
     if found is None:
         return Verified(ANONYMOUS, None, Unsigned())
     scheme, claim = found
@@ -172,7 +172,7 @@ def check_life(claim: Claim, now: datetime, max_life_s: float) -> None:
         raise ApiError(ACCESS_DENIED, "the URL lives too long", message=message)
 
 
-def _check_address(target: Target) -> None:
+def check_address(target: Target) -> None:
     """Refuse an address that could sign like another one, or lead to another host than the store's.
 
     `/b%2Fk` signs like `/b/k`, `//k` like the service's `/`; a bucket may become part of a host name or of a path.

@@ -20,9 +20,9 @@ from gateway.errors import (
 MAX_FIELDS = 100
 MAX_BYTES_BEFORE_FILE = 20 * 1024  # S3's limit: fields, their headers, what stands before them
 
+_MAX_PARTS = 1000  # where a field may come several times
 _MAX_BOUNDARY = 70  # RFC 2046 section 5.1.1
 _MAX_PADDING = 256
-_FILE = "file"
 # `\"` inside a quoted text is an escape for most clients, the end of a path for some: the first reading that fits.
 _PARAMETER = re.compile(r""";[ \t]*([^\s;="]+)=(?:"((?:\\"|[^"])*)"|([^\s;"]*))[ \t]*""")
 _LINE_END = re.compile(rb"[ \t]*\r\n")
@@ -41,11 +41,28 @@ class _Next(Enum):
 
 
 @dataclass(frozen=True, slots=True)
+class FormRules:
+    """What a form may be: by default what S3 takes, a form that ends with the one file it needs.
+
+    `max_bytes` bounds the fields, their headers, and what stands around them. With `anywhere` the file may be missing
+    or stand between fields, and a field whose name ends in `[]` may come several times: its values are joined by `,`.
+    `file_field` is the lower-case name of the field that is the file.
+    """
+
+    max_bytes: int = MAX_BYTES_BEFORE_FILE
+    anywhere: bool = False
+    file_field: str = "file"
+
+
+@dataclass(frozen=True, slots=True)
 class FilePart:
     """What the client said about its file: the last segment of its name, and its media type; `""` when unsaid."""
 
     filename: str
     content_type: str
+
+
+S3_FORM = FormRules()
 
 
 def parse_boundary(content_type: str) -> bytes:
@@ -61,10 +78,12 @@ class FormReader:
     """Reads a form piece by piece, wherever it is cut.
 
     `fields` are the form's fields before the file, by lower-case name; they are complete when `file` is no longer
-    None. What comes behind the file is ignored, as S3 does. Memory is bounded by MAX_BYTES_BEFORE_FILE and one piece.
+    None. What comes behind the file is ignored, as S3 does, unless the rules say that it counts. Memory is bounded by
+    the rules and one piece.
     """
 
-    def __init__(self, boundary: bytes) -> None:
+    def __init__(self, boundary: bytes, rules: FormRules = S3_FORM) -> None:
+        self._rules = rules
         self.fields: dict[str, str] = {}
         self.file: FilePart | None = None
         self._delimiter = b"\r\n--" + boundary
@@ -73,6 +92,7 @@ class FormReader:
         self._name = ""
         self._value = bytearray()
         self._bytes_before_file = 0
+        self._parts = 0
 
     def feed(self, data: bytes) -> bytes:
         """Take the next piece of the body, return the bytes of the file in it.
@@ -111,21 +131,21 @@ class FormReader:
         piece, self._held = self._held[:length], self._held[length:]
         if self._next is _Next.FILE:
             ready.append(piece)
-        elif self.file is None:
+        elif self.file is None or self._rules.anywhere:
             self._count(length)
             if self._next is _Next.VALUE:
                 self._value += piece
         if end < 0:
             return False
         if self._next is _Next.VALUE:
-            self.fields[self._name] = _decoded(bytes(self._value))
+            self._keep(_decoded(bytes(self._value)))
         self._held = self._held[len(self._delimiter) :]
         self._next = _Next.LINE_END
         return True
 
     def _read_line_end(self) -> bool:
         if self._held.startswith(b"--"):
-            if self.file is None:
+            if self.file is None and not self._rules.anywhere:
                 raise ApiError(
                     INVALID_ARGUMENT, "no file", message="POST requires exactly one file upload per request."
                 )
@@ -134,7 +154,7 @@ class FormReader:
         found = _LINE_END.match(self._held)
         if found and found.end() <= _MAX_PADDING:
             self._held = self._held[found.end() - 2 :]  # with its line end, so that no header at all can be seen
-            self._next = _Next.HEADER if self.file is None else _Next.OUTSIDE
+            self._next = _Next.HEADER if self.file is None or self._rules.anywhere else _Next.OUTSIDE
             return True
         if found or len(self._held) > _MAX_PADDING or not _PERHAPS_LINE_END.fullmatch(self._held):
             raise ApiError(MALFORMED_POST_REQUEST, "a delimiter does not end its line")
@@ -148,23 +168,31 @@ class FormReader:
         self._count(end)
         name, part = _parse_header(self._held[2:end])
         self._held = self._held[end + 4 :]
-        if name == _FILE:
+        self._parts += 1
+        if name == self._rules.file_field and self.file is None:
             self.file, self._next = part, _Next.FILE
             return True
-        if name in self.fields:
+        if (name in self.fields and not self._repeats(name)) or name == self._rules.file_field:
             raise ApiError(INVALID_ARGUMENT, f"field {name} twice", message=f"The form field {name} is sent twice.")
-        if len(self.fields) == MAX_FIELDS:
+        if len(self.fields) == MAX_FIELDS or self._parts > _MAX_PARTS:
             raise ApiError(MAX_POST_PRE_DATA_LENGTH_EXCEEDED, "too many fields")
         self._name, self._next = name, _Next.VALUE
         self._value.clear()
         return True
+
+    def _keep(self, value: str) -> None:
+        earlier = self.fields.get(self._name)
+        self.fields[self._name] = value if earlier is None else f"{earlier},{value}"
+
+    def _repeats(self, name: str) -> bool:
+        return self._rules.anywhere and name.endswith("[]")
 
     def _count(self, length: int) -> None:
         self._bytes_before_file += length
         self._check_size(self._bytes_before_file)
 
     def _check_size(self, count: int) -> None:
-        if count > MAX_BYTES_BEFORE_FILE:
+        if count > self._rules.max_bytes:
             raise ApiError(MAX_POST_PRE_DATA_LENGTH_EXCEEDED)
 
 

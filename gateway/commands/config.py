@@ -11,6 +11,8 @@ from gateway.credentials import KeyFileError
 from gateway.key_file import KeyFile, LiveKeys, opened
 from gateway.sealing import MasterKeys, SealingError
 from gateway.settings import Settings, SettingsError, load, masked
+from gateway.tls import TlsError
+from gateway.tls import opened as opened_certificate
 
 
 def read(config: Path | None) -> tuple[Settings, LiveKeys]:
@@ -22,7 +24,9 @@ def read(config: Path | None) -> tuple[Settings, LiveKeys]:
     except SettingsError as error:
         mistakes.append(str(error))
     keys = read_keys(settings, mistakes) if settings else None
-    if settings is None or keys is None:
+    if settings:
+        _check_certificate(settings, mistakes)
+    if settings is None or keys is None or mistakes:
         raise SettingsError("\n".join(mistakes))
     return settings, keys
 
@@ -39,6 +43,13 @@ def read_keys(settings: Settings, mistakes: list[str]) -> LiveKeys | None:
     except SealingError as error:
         mistakes.append(f"keys.master_key: {error} (gateway keys new-master-key prints a good one)")
     return None
+
+
+def _check_certificate(settings: Settings, mistakes: list[str]) -> None:
+    try:
+        opened_certificate(settings.tls)
+    except TlsError as error:
+        mistakes.append(str(error))
 
 
 def master_keys(settings: Settings) -> MasterKeys | None:

@@ -20,7 +20,7 @@ from gateway.dialects.base import StoreRequest
 from gateway.key_file import LiveKeys
 from gateway.processes import StartError, listen
 from gateway.request import percent_encode
-from gateway.settings import Settings, load, split_listen
+from gateway.settings import Server, Settings, load, split_listen
 from gateway.stores.embedded import EmbeddedStore, EmbeddedStoreError, StoreAccess
 from gateway.stores.keys import StaticKey, UpstreamKey
 from gateway.stores.upstream import Body, StoreBucket, Upstream
@@ -71,7 +71,10 @@ def demo_settings(access: StoreAccess, environ: Mapping[str, str]) -> Settings:
         "access_key": access.access_key_id,
         "secret": access.secret.reveal(),
     }
-    return load(None, environ, demo_table(upstream))
+    _, port = split_listen(environ.get("GATEWAY_LISTEN", Server().listen)) or ("", 9000)
+    # The samples by their URLs at this gateway, and nothing else that listens on the loopback.
+    samples = {"allow": [f"127.0.0.1:{port}", f"[::1]:{port}"]}
+    return load(None, environ, {**demo_table(upstream), "fetch": samples})
 
 
 def printed_lines(settings: Settings, secret: Secret, key: str, now: datetime) -> str:

@@ -13,6 +13,7 @@ def demo_table(upstream: dict[str, str]) -> dict[str, Any]:
     """Return the demo's settings, as a table like the TOML file's, in front of one store."""
     return {
         "upstream": {"default": upstream},
+        "clouds": {BUCKET: {"bucket": BUCKET}},
         "buckets": {BUCKET: {"aliases": [f"{BUCKET}-1250000000"]}},
         "dialects": {
             "s3": {"hosts": ["s3.localhost"]},

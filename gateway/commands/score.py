@@ -5,123 +5,144 @@ from __future__ import annotations
 import asyncio
 import os
 import sys
-from collections import deque
-from contextlib import AsyncExitStack, contextmanager
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from functools import partial
+from importlib.util import find_spec
 from itertools import islice
 from typing import TYPE_CHECKING, Literal
 
-from gateway.commands.score_output import Form, Scored, csv_rows, json_lines, printable, table, width
+from gateway.commands.score_file import begin, style_of
+from gateway.commands.score_output import csv_rows, json_lines, printable, table, width
+from gateway.commands.score_run import read_ahead, scored_in_order
 from gateway.commands.score_sheet import ContactSheet
-from gateway.commands.score_sources import is_remote, local_files, sources
-from gateway.errors import INVALID_REQUEST, SCORERS_BUSY, ApiError
+from gateway.commands.score_sources import Position, is_remote, local_files, sources
+from gateway.errors import ApiError
 from gateway.imaging.pool import ScorerClient
 from gateway.processes import StartError
 from gateway.settings import load
 from gateway.supervisor import run_with_scorers
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterator
+    from collections.abc import AsyncIterator, Callable
     from pathlib import Path
 
+    from gateway.commands.score_file import OutputFile
+    from gateway.commands.score_output import Scored
     from gateway.commands.score_sources import Source
     from gateway.settings import Settings
 
 Style = Literal["table", "json", "csv"]
 
 _BAR_WIDTH = 30
-_AHEAD = 8  # results of so many pictures a scorer may wait for a slow one before them
-_BUSY_PAUSE_S = 0.25
-_BUSY_FOR_S = 600.0
-_MAX_THUMBNAIL_BYTES = 128 * 1024
+_LISTED_AHEAD = 2000  # two pages of a store's listing
 _MAX_PATH_WIDTH = 60
 _LOOKED_AT = 200  # so many paths decide how wide their column is
 _REMOTE_PATH_WIDTH = 40
 
 
-def score(paths: list[str], *, config: Path | None, style: Style = "table", sheet: Path | None = None) -> int:
-    """Score everything that the paths name, print one line each; 1 when any failed.
+@dataclass(frozen=True, slots=True)
+class Options:
+    """How results are told and where the work is done.
 
-    `sheet` is a file that a contact sheet of all pictures is written to. Raises SettingsError, and StartError when
-    the sheet cannot be written.
+    `sheet` is a file that a contact sheet of all pictures is written to. With `output` the results go to a file of that
+    name, which a later call with `resume` goes on with. `engine` is `local` or `dask`; `scheduler` is the address of a
+    Dask scheduler, `""` for workers on this machine.
+    """
+
+    style: Style = "table"
+    sheet: Path | None = None
+    output: Path | None = None
+    resume: bool = False
+    engine: Literal["local", "dask"] = "local"
+    scheduler: str = ""
+
+
+def score(paths: list[str], *, config: Path | None, options: Options) -> int:
+    """Score everything that the paths name, tell one line each; 1 when any failed.
+
+    Raises SettingsError, and StartError when a file cannot be written or gone on with, or a package is missing.
     """
     remote = any(map(is_remote, paths))
     settings = load(
         config, os.environ, None if config or remote else {"upstream": {"unused": {"endpoint": "http://-"}}}
     )
-    if sheet is not None:
-        _check_writable(sheet)
-    form = {"table": lambda: table(_path_width(paths)), "json": json_lines, "csv": csv_rows}[style]()
-    return run_with_scorers(settings.server, lambda address: asyncio.run(_run(address, paths, settings, form, sheet)))
+    if options.sheet is not None:
+        _check_writable(options.sheet)
+    output = None
+    if options.output is not None:
+        style = style_of(options.output, options.style)
+        output = begin(options.output, style, paths, resume=options.resume)
+        if output is None:
+            print(f"{printable(str(options.output))} is complete.", file=sys.stderr)
+            return 0
+    if options.engine == "dask":
+        if find_spec("distributed") is None:
+            raise StartError("Dask needs an optional package: pip install 's3-score-gateway[distributed]'.")
+        return asyncio.run(_run("", paths, settings, config, options, output))
+    run = partial(_run, paths=paths, settings=settings, config=config, options=options, output=output)
+    return run_with_scorers(settings.server, lambda address: asyncio.run(run(address)))
 
 
-async def _run(address: str, paths: list[str], settings: Settings, form: Form, sheet: Path | None) -> int:
-    scorer = ScorerClient(address, settings.limits)
-    parallel = settings.server.scorers or len(os.sched_getaffinity(0))
-    if form.header:
-        _say(form.header, form.end, go_on=sheet is not None)
+async def _run(
+    address: str,
+    paths: list[str],
+    settings: Settings,
+    config: Path | None,
+    options: Options,
+    output: OutputFile | None,
+) -> int:
+    tell = output.add if output else _printer(options, paths)
     progress = _Progress(0 if any(map(is_remote, paths)) or not sys.stderr.isatty() else _count(paths))
     async with AsyncExitStack() as stack:
-        cards = stack.enter_context(ContactSheet.begun()) if sheet else None
-        found = sources(paths, settings, stack)
-        async for scored in _scored(scorer, found, parallel, thumbnails=cards is not None):
-            progress.hide()
-            _say(form.line(scored), form.end, go_on=sheet is not None)
-            if cards:
-                cards.add(scored)
-            progress.step(failed=isinstance(scored.result, ApiError))
+        cards = stack.enter_context(ContactSheet.begun()) if options.sheet else None
+        start = Position(output.state.argument, output.state.path) if output else Position()
+        found = read_ahead(sources(paths, settings, stack, start), _LISTED_AHEAD)
+        done = _by_engine(address, found, settings, config, options, remote=any(map(is_remote, paths)))
+        try:
+            async for scored in done:
+                progress.hide()
+                tell(scored)
+                if cards:
+                    cards.add(scored)
+                progress.step(failed=isinstance(scored.result, ApiError))
+        except StartError as error:
+            print(error, file=sys.stderr)
+            return 1
         progress.hide()
-        if not progress.done:
+        total, failed = (output.state.done, output.state.failed) if output else (progress.done, progress.failed)
+        if not total:
             print(f"There is no picture in {', '.join(map(printable, paths))}.", file=sys.stderr)
-        written = cards is None or sheet is None or _write(cards, sheet)
-    return 0 if written and progress.done and not progress.failed else 1
+        if output:
+            output.finish()
+        written = cards is None or options.sheet is None or _write(cards, options.sheet)
+    return 0 if written and total and not failed else 1
 
 
-async def _scored(
-    scorer: ScorerClient, found: AsyncIterator[Source], parallel: int, *, thumbnails: bool
+def _by_engine(
+    address: str,
+    found: AsyncIterator[Source],
+    settings: Settings,
+    config: Path | None,
+    options: Options,
+    *,
+    remote: bool,
 ) -> AsyncIterator[Scored]:
-    """Score the pictures, so many at a time that no scorer is idle; yield the results in the order of the sources."""
-    slots = asyncio.Semaphore(parallel + 1)
-    pending: deque[asyncio.Task[Scored]] = deque()
-    async for source in found:
-        pending.append(asyncio.create_task(_one(scorer, source, slots, thumbnail=thumbnails)))
-        if len(pending) > _AHEAD * parallel:
-            yield await pending.popleft()
-    for task in pending:
-        yield await task
+    if options.engine == "dask":
+        from gateway.commands.score_dask import scored_by_dask  # noqa: PLC0415 # an optional dependency
+
+        return scored_by_dask(found, settings, config, options.scheduler)
+    parallel = settings.server.scorers or len(os.sched_getaffinity(0))
+    scorer = ScorerClient(address, settings.limits)
+    return scored_in_order(scorer, found, parallel, thumbnails=options.sheet is not None, remote=remote)
 
 
-async def _one(scorer: ScorerClient, source: Source, slots: asyncio.Semaphore, *, thumbnail: bool) -> Scored:
-    """Score one picture. A full queue is waited for: nobody else would come again for it."""
-    clock = asyncio.get_running_loop().time
-    async with slots:
-        give_up_at = clock() + _BUSY_FOR_S
-        while True:
-            try:
-                return await _once(scorer, source, thumbnail=thumbnail)
-            except ApiError as error:
-                if error.kind is not SCORERS_BUSY or clock() > give_up_at:
-                    return Scored(source.path, error)
-            except OSError as error:
-                return Scored(source.path, ApiError(INVALID_REQUEST, message=f"Cannot read it: {error.strerror}."))
-            await asyncio.sleep(_BUSY_PAUSE_S)
-
-
-async def _once(scorer: ScorerClient, source: Source, *, thumbnail: bool) -> Scored:
-    async with source.open() as (chunks, length):
-        if not thumbnail:
-            return Scored(source.path, await scorer.score(chunks, declared_bytes=length))
-        with _file_in_memory() as descriptor:
-            report = await scorer.score(chunks, declared_bytes=length, thumbnail_to=descriptor)
-            return Scored(source.path, report, os.pread(descriptor, _MAX_THUMBNAIL_BYTES, 0))
-
-
-@contextmanager
-def _file_in_memory() -> Iterator[int]:
-    descriptor = os.memfd_create("thumbnail")
-    try:
-        yield descriptor
-    finally:
-        os.close(descriptor)
+def _printer(options: Options, paths: list[str]) -> Callable[[Scored], None]:
+    form = {"table": lambda: table(_path_width(paths)), "json": json_lines, "csv": csv_rows}[options.style]()
+    go_on = options.sheet is not None
+    if form.header:
+        _say(form.header, form.end, go_on=go_on)
+    return lambda scored: _say(form.line(scored), form.end, go_on=go_on)
 
 
 # --- what is said -----------------------------------------------------------------------------------------------

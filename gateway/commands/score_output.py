@@ -50,11 +50,15 @@ FLAGS = tuple(item.name for item in fields(Flags))
 
 @dataclass(frozen=True, slots=True)
 class Scored:
-    """What became of one picture. `thumbnail` is a JPEG, empty when none was wanted or none could be made."""
+    """What became of one picture, found at the argument of that number.
+
+    `thumbnail` is a JPEG, empty when none was wanted or none could be made.
+    """
 
     path: str
     result: QualityReport | ApiError
     thumbnail: bytes = b""
+    argument: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
@@ -12,11 +12,12 @@ from typing import TYPE_CHECKING, NoReturn
 from gateway.app import utc_now
 from gateway.dialects.base import StoreRequest
 from gateway.errors import NO_SUCH_KEY, ApiError
+from gateway.processes import StartError
 from gateway.request import percent_encode
 from gateway.settings import Settings, route
 from gateway.stores.documents import store_error
 from gateway.stores.keys import key_source
-from gateway.stores.listing import list_keys
+from gateway.stores.listing import list_objects
 from gateway.stores.upstream import StoreBucket, Upstream
 
 if TYPE_CHECKING:
@@ -30,10 +31,23 @@ _SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp", ".tif",
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """One picture to score: the name to show, and how to read it (bytes as a stream, and how many they are)."""
+    """One picture to score: the name to show, and how to read it (bytes as a stream, and how many they are).
+
+    `argument` is the number of the path that it was found at, from 0. With a `failure` there is nothing to read.
+    """
 
     path: str
     open: Callable[[], AbstractAsyncContextManager[tuple[AsyncIterator[bytes], int | None]]]
+    argument: int = 0
+    failure: ApiError | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Position:
+    """Where to go on: behind `path`, among what was found at the argument of this number; `""`: at its beginning."""
+
+    argument: int = 0
+    path: str = ""
 
 
 def is_remote(path: str) -> bool:
@@ -48,18 +62,66 @@ def local_files(paths: Sequence[str]) -> Iterator[Path]:
             yield from _files(path)
 
 
-async def sources(paths: Sequence[str], settings: Settings, stack: AsyncExitStack) -> AsyncIterator[Source]:
-    """Yield every picture in the order of the paths; connections to stores are closed when the stack is."""
-    for path in paths:
+class Openers:
+    """Makes sources of paths; connections to stores, one pool a bucket, are closed when the stack is."""
+
+    def __init__(self, settings: Settings, stack: AsyncExitStack) -> None:
+        self._settings = settings
+        self._stack = stack
+        self._buckets: dict[str, StoreBucket] = {}
+
+    def source(self, path: str) -> Source:
+        """Return the source of one file or object."""
         if not is_remote(path):
-            for file in _files(path):
-                yield Source(str(file), partial(_open_file, file))
+            return Source(path, partial(_open_file, Path(path)))
+        name, key = split(path)
+        return Source(path, partial(_open_object, self.bucket(name), key))
+
+    def bucket(self, name: str) -> StoreBucket:
+        """Return a bucket by the name that clients know. Raises ApiError."""
+        if name not in self._buckets:
+            known = route(self._settings, name)
+            row = self._settings.upstream[known.upstream]
+            upstream = Upstream(row, key_source(row), utc_now)
+            self._stack.push_async_callback(upstream.close)
+            self._buckets[name] = StoreBucket(upstream, known.store_name)
+        return self._buckets[name]
+
+
+def split(url: str) -> tuple[str, str]:
+    """Split `s3://bucket/key` into the two."""
+    name, _, key = url.removeprefix(_REMOTE).partition("/")
+    return name, key
+
+
+async def sources(
+    paths: Sequence[str], settings: Settings, stack: AsyncExitStack, start: Position = Position()
+) -> AsyncIterator[Source]:
+    """Yield every picture in the order of the paths, from the start position on.
+
+    Connections to stores are closed when the stack is. Raises StartError when the file to start behind is not there.
+    """
+    openers = Openers(settings, stack)
+    for number, path in enumerate(paths):
+        if number < start.argument:
+            continue
+        after = start.path if number == start.argument else ""
+        if not is_remote(path):
+            for file in _files_behind(path, after):
+                yield replace(openers.source(str(file)), argument=number)
             continue
         try:
-            async for source in _objects(path, settings, stack):
-                yield source
+            async for source in _objects(path, openers, after):
+                yield replace(source, argument=number)
         except ApiError as error:  # of the listing: it fails alone, like a file that cannot be read
-            yield Source(path, partial(_refuse, error))
+            yield Source(path, partial(_refuse, error), number, error)
+
+
+def _files_behind(path: str, after: str) -> Iterator[Path]:
+    files = _files(path)
+    if after and not any(str(file) == after for file in files):
+        raise StartError(f"{after} is not there any more, so that nobody knows where to go on: begin anew.")
+    return files
 
 
 def _files(path: str) -> Iterator[Path]:
@@ -84,18 +146,13 @@ def _files(path: str) -> Iterator[Path]:
             yield place
 
 
-async def _objects(url: str, settings: Settings, stack: AsyncExitStack) -> AsyncIterator[Source]:
-    name, _, prefix = url.removeprefix(_REMOTE).partition("/")
-    bucket = route(settings, name)
-    row = settings.upstream[bucket.upstream]
-    upstream = Upstream(row, key_source(row), utc_now)
-    stack.push_async_callback(upstream.close)
-    place = StoreBucket(upstream, bucket.store_name)
-    found = False
-    async for key in list_keys(place, prefix):
-        if key.lower().endswith(tuple(_SUFFIXES)) or key == prefix:
+async def _objects(url: str, openers: Openers, after: str) -> AsyncIterator[Source]:
+    name, prefix = split(url)
+    found = bool(after)
+    async for listed in list_objects(openers.bucket(name), prefix, after=split(after)[1]):
+        if listed.key.lower().endswith(tuple(_SUFFIXES)) or listed.key == prefix:
             found = True
-            yield Source(f"{_REMOTE}{name}/{key}", partial(_open_object, place, key))
+            yield openers.source(f"{_REMOTE}{name}/{listed.key}")
     if not found:
         raise ApiError(NO_SUCH_KEY, message="No picture's key begins like this.")
 

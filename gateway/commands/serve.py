@@ -6,7 +6,10 @@ import logging
 from typing import TYPE_CHECKING
 
 from gateway.commands.config import read
+from gateway.log_lines import LineFormatter
+from gateway.processes import StartError
 from gateway.supervisor import run_gateways
+from gateway.tls import TlsError, opened
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -17,11 +20,26 @@ _log = logging.getLogger("gateway")
 def serve(config: Path | None) -> int:
     """Serve until SIGTERM or Ctrl-C. Raises SettingsError and StartError."""
     settings, keys = read(config)
+    if settings.telemetry.log_format != "text":
+        for handler in logging.getLogger().handlers:
+            handler.setFormatter(LineFormatter(settings.telemetry.log_format))
+    try:
+        certificate = opened(settings.tls)
+    except TlsError as error:  # it was good a moment ago
+        raise StartError(str(error)) from None
+    for name in (name for name, row in settings.upstream.items() if not row.verify):
+        _log.warning(
+            "upstream.%s.verify is off: whoever stands between here and the store can read and change all", name
+        )
 
     def say_ready() -> None:
         stores = ", ".join(f"{name} ({row.endpoint})" for name, row in settings.upstream.items())
         _log.info(
-            "ready on http://%s, admin port %s, store %s", settings.server.listen, settings.server.admin_listen, stores
+            "ready on %s://%s, admin port %s, store %s",
+            "https" if certificate else "http",
+            settings.server.listen,
+            settings.server.admin_listen,
+            stores,
         )
 
-    return run_gateways(settings, keys, say_ready)
+    return run_gateways(settings, keys, say_ready, certificate=certificate)

@@ -45,14 +45,14 @@ class StoreRequest:
 
 @dataclass(frozen=True, slots=True)
 class Rating:
-    """What the answer's headers are to say about the object that has this ETag."""
+    """What the answer's headers are to say about the object that has this ETag; `""`: whichever it has."""
 
     etag: str
     headers: Headers
 
     def told(self, status: int, etag: str) -> Headers:
         """Return the headers for a whole answer; none when the object has changed in the meantime."""
-        return self.headers if status == 200 and etag == self.etag else ()
+        return self.headers if status == 200 and self.etag in ("", etag) else ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,6 +127,7 @@ class Analyse:
     parameter: str  # the process parameter that asked for it, as the client named it
     processor: str = "score"
     save_to: ObjectRef | None = None
+    small_decides: bool = False  # nothing but its smallness is told of a small picture
 
 
 Intent = Forward | Analyse
@@ -178,6 +179,20 @@ class Dialect(Protocol):
 
     def translate_headers(self, headers: Headers, context: AnswerContext, /) -> Headers:
         """Rename the store's answer headers (in any spelling) to the vendor's."""
+        ...
+
+
+class VendorDialect(Protocol):
+    """A vendor's own API beside S3: reserved paths, its journeys (`journeys.vendor_api`), its errors."""
+
+    NAME: str  # under which the settings tell where it is answered
+
+    def reserves(self, head: RequestHead, /) -> bool:
+        """Tell whether the path is one of this API's; whether the request carries another's claim is seen before."""
+        ...
+
+    def render_error(self, error: ApiError, context: AnswerContext, /) -> Rendered:
+        """Render an error as the vendor does. The body is empty for HEAD."""
         ...
 
 

@@ -91,7 +91,8 @@ def interpret(head: RequestHead, target: Target) -> Intent:
     if not target.ref.key:
         raise ApiError(INVALID_ARGUMENT, "no key", message=f"{asked[0]} applies to an object, not to a bucket.")
     version_id = head.parameter("versionId") or None
-    return Analyse((read_action(version_id), _PROCESS_ACTION), version_id, asked[0], processor)
+    actions = (read_action(version_id), _PROCESS_ACTION)
+    return Analyse(actions, version_id, asked[0], processor, small_decides=processor == "score")
 
 
 def _read_process(head: RequestHead, asked: tuple[str, ...]) -> str:

@@ -37,6 +37,7 @@ _CONSUMED = frozenset(
         "x-amz-security-token",
     }
 )
+_STAYS_BEHIND = HOP_BY_HOP | _CONSUMED
 # What follows the prefix, the same in all three languages.
 _REQUEST = frozenset(
     {
@@ -165,7 +166,8 @@ def end_to_end(headers: Headers) -> Headers:
     Those about this connection, those that verification used up and those that ask a store for more than S3 stay
     behind. Raises INVALID_REQUEST when `Connection` names a header that is meant for the store.
     """
-    dropped = HOP_BY_HOP | _CONSUMED | _named_by_connection(headers)
+    named = _named_by_connection(headers)
+    dropped = _STAYS_BEHIND | named if named else _STAYS_BEHIND
     return tuple((name, value) for name, value in headers if name not in dropped and not is_extension(name))
 
 

@@ -21,10 +21,9 @@ if TYPE_CHECKING:
 
 HIDDEN = ".gateway-parts/"
 _BEHIND = f"{HIDDEN}~"  # every hidden key goes on with a hexadecimal digit, so this sorts behind all of them
+_HIDDEN = HIDDEN.encode()
 _MAX_KEYS = 1000
 _ROW = re.compile(rb"<(Contents|Version|DeleteMarker|CommonPrefixes)>.*?</\1>", re.DOTALL)
-# Stores encode "/" or not (encoding-type=url), and a client's delimiter may end the common prefix early.
-_HIDDEN_ROW = re.compile(rb"<(?:Key|Prefix)>(?:\.|%2[Ee])gateway-parts(?:/|%2[Ff])")
 _KEY = re.compile(rb"<(?:Key|Prefix)>(.*?)</(?:Key|Prefix)>", re.DOTALL)
 # How a listing of each kind says where to begin, and what must go because it says the same.
 _BEGINS = {"2": "start-after", "": "marker", "versions": "key-marker"}
@@ -71,15 +70,14 @@ def visible(document: bytes) -> Page:
 
     A page without any comes back as it was, to the byte.
     """
-    rows = list(_ROW.finditer(document))
-    hidden = [row for row in rows if _HIDDEN_ROW.search(row[0])]
-    if not hidden:
-        return Page(document, more=False)
+    rows = _ROW.finditer(document) if b"gateway" in document else ()  # no encoding touches its letters
     encoded = _text(document, "EncodingType") == b"url"
+    names = [_key(row[0], encoded=encoded) for row in rows]
+    if not any(name.startswith(_HIDDEN) for name in names):
+        return Page(document, more=False)
     # Common prefixes come behind the keys that they lie among: what a page ends with is its greatest one.
-    ends_hidden = _HIDDEN_ROW.search(max(rows, key=lambda row: _key(row[0], encoded=encoded))[0])
-    more = _text(document, "IsTruncated") == b"true" and bool(ends_hidden)
-    kept = _ROW.sub(lambda row: b"" if _HIDDEN_ROW.search(row[0]) else row[0], document)
+    more = _text(document, "IsTruncated") == b"true" and max(names).startswith(_HIDDEN)
+    kept = _ROW.sub(lambda row: b"" if _key(row[0], encoded=encoded).startswith(_HIDDEN) else row[0], document)
     return Page(_counted(kept), more)
 
 

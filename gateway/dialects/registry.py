@@ -4,27 +4,46 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from gateway.dialects import cos, oss, s3
+from gateway.dialects import cloudinary, cloudinary_analyze, cloudinary_delivery, cos, oss, s3, sightengine
 from gateway.dialects.process import cos_parameters, oss_parameters, process_parameters
 
 if TYPE_CHECKING:
-    from gateway.dialects.base import AnalysingDialect, Dialect
+    from collections.abc import Mapping
+
+    from gateway.dialects.base import AnalysingDialect, Dialect, VendorDialect
     from gateway.request import HostMap, RequestHead
 
-__all__ = ["ANALYSING", "DIALECTS", "analysing", "by_name", "process_parameters", "select"]
+__all__ = ["ANALYSING", "DIALECTS", "VENDORS", "analysing", "by_name", "process_parameters", "reserved", "select"]
 
 DIALECTS: tuple[Dialect, ...] = (s3, oss, cos)
 ANALYSING: tuple[AnalysingDialect, ...] = (oss, cos)
+_BY_NAME = {dialect.NAME: dialect for dialect in DIALECTS}
+VENDORS: tuple[VendorDialect, ...] = (cloudinary, cloudinary_analyze, cloudinary_delivery, sightengine)
 
 
 def by_name(name: str) -> Dialect:
     """Return the dialect of this name. Raises KeyError for an unknown one."""
-    return {dialect.NAME: dialect for dialect in DIALECTS}[name]
+    return _BY_NAME[name]
 
 
 def analysing(dialect: Dialect) -> AnalysingDialect:
     """Return the dialect as one that can tell a score. Raises KeyError for one that never asks for one."""
     return {known.NAME: known for known in ANALYSING}[dialect.NAME]
+
+
+def reserved(
+    head: RequestHead, scheme_names: tuple[str, ...], hosts: Mapping[str, tuple[str, ...]]
+) -> VendorDialect | None:
+    """Say whose own API a request is for, before anybody looks for a bucket in it; None when it is for none.
+
+    `hosts` are the host names of each API that is answered (none: any). A claim of S3, OSS or COS decides against
+    all of them, so that no bucket is lost.
+    """
+    for dialect in () if scheme_names else VENDORS:
+        names = hosts.get(dialect.NAME)
+        if names is not None and (not names or head.host in names) and dialect.reserves(head):
+            return dialect
+    return None
 
 
 def select(head: RequestHead, scheme_names: tuple[str, ...], hosts: HostMap, default: str) -> Dialect:

@@ -12,6 +12,8 @@ _ONE_THREAD = (
     "MKL_NUM_THREADS",
     "BLIS_NUM_THREADS",
 )
+# Which allocator, and how it behaves: the scorers are where it counts.
+_ALLOCATOR = ("LD_PRELOAD", "MALLOC_CONF")
 PARENT_VARIABLE = "SCORER_PARENT_PID"
 
 
@@ -30,10 +32,11 @@ def worker_command(fd: int, max_jobs: int, heavy_fd: int | None = None) -> list[
 
 
 def worker_environment() -> dict[str, str]:
-    """Return the whole environment of a scorer: one thread each, and nothing of ours that it could leak.
+    """Return the whole environment of a scorer: one thread each, our allocator, and nothing that it could leak.
 
     The modules' search path is handed on as it is in this process, so that a scorer runs the same code.
     """
     one_thread = dict.fromkeys(_ONE_THREAD, "1")
     modules = os.pathsep.join(path for path in sys.path if path)
-    return {**one_thread, "PYTHONPATH": modules, "LC_ALL": "C.UTF-8", PARENT_VARIABLE: str(os.getpid())}
+    allocator = {name: os.environ[name] for name in _ALLOCATOR if name in os.environ}
+    return {**one_thread, **allocator, "PYTHONPATH": modules, "LC_ALL": "C.UTF-8", PARENT_VARIABLE: str(os.getpid())}

@@ -22,25 +22,19 @@ _LIGHT_SHARE = 3  # a 16-bit PNG whose lines have 65,535 pixels, the most that a
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """The bounds of one scoring job.
+    """The bounds of one scoring job."""
 
-    `max_pixels` holds for what is decoded line by line, so it bounds time, not memory; `max_pixels_whole` for
-    what a decoder must hold whole (progressive JPEG, interlaced PNG, WebP, GIF: up to 16 bytes a pixel).
-    `max_side` is the longest side that JPEG can state; one line of it in 16-bit RGBA is 512 KiB. `deadline_s`
-    covers queueing, download and decoding together. `formats` are the accepted ones, by `Facts.format`.
-
-    `max_memory_bytes` is what a scorer may hold, all in all, while it works on one heavy picture (see `is_heavy`);
-    on any other picture a third of it. An interlaced 16-bit PNG of 64 megapixels needs 1.1 GiB (ADR 8).
-    """
-
-    max_bytes: int = 100 * 2**20
-    max_pixels: int = 250_000_000
-    max_side: int = 65_535
+    max_bytes: int = 100 * 2**20  # of the file
+    max_pixels: int = 250_000_000  # of what is decoded line by line, so it bounds time, not memory
+    max_side: int = 65_535  # the longest that JPEG can state; one line of it in 16-bit RGBA is 512 KiB
     max_frames: int = 10_000
+    # Of what a decoder must hold whole: progressive JPEG, interlaced PNG, WebP, GIF; up to 16 bytes a pixel.
     max_pixels_whole: int = 64_000_000
+    # What a scorer may hold, all in all, with one large picture that must be held whole; with any other a third of it.
+    # An interlaced 16-bit PNG of 64 megapixels needs 1.1 GiB (ADR 8).
     max_memory_bytes: int = 1536 * 2**20
-    deadline_s: float = 30.0
-    formats: tuple[str, ...] = FORMATS
+    deadline_s: float = 30.0  # queueing, download and decoding together
+    formats: tuple[str, ...] = FORMATS  # those that are accepted
 
 
 def is_heavy(facts: Facts) -> bool:

@@ -65,8 +65,13 @@ def measure(views: Views, facts: Facts, width: int, height: int) -> dict[str, fl
 
 
 def seen_figures(views: Views, figures: Mapping[str, float]) -> Mapping[str, float]:
-    """Return the figures of the whole view alone: what people judged by, whose pictures had about its size."""
-    return figures if views.detail is views.seen else look_at(views, views.seen, views.seen)
+    """Return the figures of the whole view alone: what people judged by, whose pictures had about its size.
+
+    `figures` are those of `measure`: what they say of the whole view is not measured twice.
+    """
+    if views.detail is views.seen:
+        return figures
+    return {**figures, **_details(views.seen, views.seen, figures["contrast"])}
 
 
 def look_at(views: Views, detail: Plane, stored: Plane) -> dict[str, float]:
@@ -75,14 +80,9 @@ def look_at(views: Views, detail: Plane, stored: Plane) -> dict[str, float]:
     `detail` and `stored` are float32 (N, S, S) luma.
     """
     tone = Tone.of(views.luma)
-    edges = sharpest_edges(detail)
+    contrast = tone.p95 - tone.p5
     return {
-        "edge_steepness": edges.steepness / (tone.p95 - tone.p5 + 4),
-        "edge_ratio": edges.ratio,
-        "edge_direction": edges.direction,
-        "noise_sigma": noise_sigma(detail),
-        "speck_share": speck_share(detail),
-        "stairs": stairs(stored),
+        **_details(detail, stored, contrast),
         "shadows_share": tone.shadows_share,
         "highlights_share": tone.highlights_share,
         "brightness": tone.brightness,
@@ -90,9 +90,21 @@ def look_at(views: Views, detail: Plane, stored: Plane) -> dict[str, float]:
         "luma_p50": tone.p50,
         "luma_p95": tone.p95,
         "luma_top": tone.top,
-        "contrast": tone.p95 - tone.p5,
+        "contrast": contrast,
         "colourfulness": colourfulness(views.whole),
         "light_imbalance": light_imbalance(views.luma),
+    }
+
+
+def _details(detail: Plane, stored: Plane, contrast: float) -> dict[str, float]:
+    edges = sharpest_edges(detail)
+    return {
+        "edge_steepness": edges.steepness / (contrast + 4),
+        "edge_ratio": edges.ratio,
+        "edge_direction": edges.direction,
+        "noise_sigma": noise_sigma(detail),
+        "speck_share": speck_share(detail),
+        "stairs": stairs(stored),
     }
 
 

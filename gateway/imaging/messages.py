@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from gateway import errors, report
 from gateway.errors import ApiError, ErrorKind
 from gateway.imaging import facts as headers
-from gateway.report import AverageColour, QualityReport
+from gateway.report import AverageColour, ImageInfo, QualityReport
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -17,9 +17,10 @@ if TYPE_CHECKING:
     from gateway.imaging.facts import Facts
     from gateway.report import Result
 
-# What a scorer may send back, by its type's name.
+# What a processor may find, by its type's name.
 _RESULTS: Mapping[str, Callable[[dict[str, Any]], Result]] = {
     QualityReport.__name__: report.from_json,
+    ImageInfo.__name__: lambda document: ImageInfo(**document),
     AverageColour.__name__: lambda document: AverageColour(**document),
 }
 MAX_MESSAGE_BYTES = 65_536  # a job has at most two tables of 64 numbers, an answer one report
@@ -28,6 +29,9 @@ _KINDS: dict[str, ErrorKind] = {
     "damaged": errors.IMAGE_DAMAGED,
     "not_an_image": errors.NOT_AN_IMAGE,
     "too_large": errors.IMAGE_TOO_LARGE,
+    "side_too_long": errors.IMAGE_SIDE_TOO_LONG,
+    "file_too_large": errors.IMAGE_FILE_TOO_LARGE,
+    "not_implemented": errors.NOT_IMPLEMENTED,
     "failed": errors.SCORER_DIED,
 }
 
@@ -70,22 +74,26 @@ def decode_job(message: bytes) -> Job:
 
 def encode_answer(answer: Accepted | Result | ApiError) -> bytes:
     """Return the message that carries an answer; an error's kind must be one that scoring may find."""
-    document: dict[str, Any]
-    if isinstance(answer, Accepted):
-        document = {"pid": answer.pid}
-    elif isinstance(answer, ApiError):
-        kind = next((name for name, kind in _KINDS.items() if kind is answer.kind), "failed")
-        document = {"error": {"kind": kind, "detail": answer.detail, "message": answer.message}}
-    else:
-        document = {"result": type(answer).__name__, "document": asdict(answer)}
+    document = {"pid": answer.pid} if isinstance(answer, Accepted) else to_json(answer)
     return json.dumps(document).encode()
 
 
 def decode_answer(message: bytes) -> Accepted | Result | ApiError:
     """Read `encode_answer`'s message."""
     document = json.loads(message)
-    if "pid" in document:
-        return Accepted(document["pid"])
+    return Accepted(document["pid"]) if "pid" in document else from_json(document)
+
+
+def to_json(answer: Result | ApiError) -> dict[str, Any]:
+    """Return what was found as a JSON-ready dict; `from_json` is its inverse."""
+    if isinstance(answer, ApiError):
+        kind = next((name for name, kind in _KINDS.items() if kind is answer.kind), "failed")
+        return {"error": {"kind": kind, "detail": answer.detail, "message": answer.message}}
+    return {"result": type(answer).__name__, "document": asdict(answer)}
+
+
+def from_json(document: Mapping[str, Any]) -> Result | ApiError:
+    """Rebuild what was found from `to_json`'s dict."""
     if "error" in document:
         error = document["error"]
         return ApiError(_KINDS[error["kind"]], error["detail"], message=error["message"])

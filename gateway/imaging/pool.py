@@ -7,22 +7,26 @@ send the facts and the reading end of a socketpair, pump the picture into the ot
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import socket
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib import import_module
+from time import monotonic
 from typing import TYPE_CHECKING, Protocol
 
 from gateway.errors import SCORER_DIED, SCORERS_BUSY, SCORING_TOO_SLOW, UPSTREAM_BROKEN, ApiError
+from gateway.imaging.build import build
 from gateway.imaging.launch import heavy_address
 from gateway.imaging.limits import Limits, check_bytes, check_format, check_limits, is_heavy, memory_limit
 from gateway.imaging.messages import MAX_MESSAGE_BYTES, Accepted, Job, decode_answer, encode_job
 from gateway.imaging.probe import Probe
 from gateway.imaging.registry import Processor, processor
+from gateway.imaging.small import small_report
 from gateway.report import QualityReport
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Callable
 
     from gateway.imaging.facts import Facts
     from gateway.report import Result
@@ -41,9 +45,28 @@ class ScorerClient:
     Heavy pictures go to the socket beside it (`heavy_address`).
     """
 
-    def __init__(self, address: str, limits: Limits) -> None:
+    def __init__(
+        self, address: str, limits: Limits, on_stage: Callable[[str, float], None] = lambda _stage, _seconds: None
+    ) -> None:
+        """`on_stage` is told what reading the header, waiting for a scorer, and scoring took, in seconds."""
         self._address = address
+        self._on_stage = on_stage
         self._limits = limits
+        # What a result depends on, beside the picture.
+        self.fingerprint = hashlib.sha256(f"{build()} {limits}".encode()).hexdigest()
+        self._tasks: set[_Task] = set()
+
+    @property
+    def jobs(self) -> tuple[int, int]:
+        """How many pictures wait for a scorer, and how many are being scored."""
+        waiting = sum(not task.accepted for task in self._tasks)
+        return waiting, len(self._tasks) - waiting
+
+    @property
+    def oldest_wait_s(self) -> float:
+        """For how long the first of the pictures that wait has waited; 0 when none does."""
+        now = monotonic()
+        return max((now - task.submitted_at for task in self._tasks if not task.accepted), default=0.0)
 
     async def score(
         self, chunks: AsyncIterator[bytes], *, declared_bytes: int | None, thumbnail_to: int | None = None
@@ -63,11 +86,13 @@ class ScorerClient:
         *,
         declared_bytes: int | None,
         thumbnail_to: int | None = None,
+        small_decides: bool = False,
     ) -> Result:
         """Hand one picture to the processor `name`, read from `chunks` as fast as the scorer takes it.
 
         A processor of headers alone gets its answer here, and no more is read than the header; the limits of what is
-        decoded do not hold for it, the accepted formats and the deadline do.
+        decoded do not hold for it, the accepted formats and the deadline do. With `small_decides` that goes for the
+        score of a small picture too (see `small_report`), within all limits.
 
         `declared_bytes` is the length that the upstream promised, None when it promised none. The iterator raises
         when the upstream breaks, and is left for the caller to close. Raises NOT_AN_IMAGE, IMAGE_DAMAGED,
@@ -80,25 +105,36 @@ class ScorerClient:
             check_bytes(declared_bytes, self._limits)
         body = _Body(chunks, self._limits, declared_bytes)
         clock = asyncio.get_running_loop().time
-        ends_at = clock() + self._limits.deadline_s
+        started = clock()
+        ends_at = started + self._limits.deadline_s
         task: _Task | None = None
         with ExitStack() as descriptors:
             try:
                 async with asyncio.timeout_at(ends_at):
                     facts, prefix = await _probe(body)
+                    self._on_stage("header", clock() - started)
                     if row.header_only:
                         check_format(facts, self._limits)
                         return _header_process(row)(facts, b"".join(prefix), declared_bytes)
                     check_limits(facts, self._limits)
+                    if small_decides and (report := small_report(facts)):
+                        return report
                     job = self._job(name, facts, ends_at - clock())
                     task = self._submit(job, descriptors, thumbnail_to)
-                    return await _run(task, prefix, body)
+                    result = await _run(task, prefix, body)
+                    self._tell(task)
+                    return result
             except (TimeoutError, _ScorerGoneError) as error:
                 if clock() >= ends_at:
                     raise self._late(task) from None
                 if isinstance(error, _ScorerGoneError):
                     raise _died() from None
                 raise
+
+    def _tell(self, task: _Task) -> None:
+        accepted_at = task.accepted_at or task.submitted_at
+        self._on_stage("wait", accepted_at - task.submitted_at)
+        self._on_stage("score", monotonic() - accepted_at)
 
     def _job(self, name: str, facts: Facts, remaining_s: float) -> Job:
         max_pixels = self._limits.max_pixels_whole if facts.held_whole else self._limits.max_pixels
@@ -122,7 +158,10 @@ class ScorerClient:
                 raise ApiError(SCORERS_BUSY, "the scorers' queue is full") from None
             except OSError as error:
                 raise ApiError(SCORER_DIED, f"no scorer can be reached: {error}") from error
-        return _Task(connection, feed)
+        task = _Task(connection, feed)
+        self._tasks.add(task)
+        descriptors.callback(self._tasks.discard, task)
+        return task
 
     def _late(self, task: _Task | None) -> ApiError:
         limit = f"the limit of {self._limits.deadline_s:g} seconds"
@@ -175,13 +214,19 @@ async def _probe(body: _Body) -> tuple[Facts, list[bytes]]:
     return probe.finish(), prefix
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class _Task:
     """A submitted job: the connection to its scorer, and the end into which the picture is fed."""
 
     connection: socket.socket
     feed: socket.socket
-    accepted: bool = False
+    submitted_at: float = field(default_factory=monotonic)
+    accepted_at: float = 0.0
+
+    @property
+    def accepted(self) -> bool:
+        """Tell whether a scorer has taken it."""
+        return self.accepted_at > 0
 
     async def answer(self) -> Result:
         """Wait for the result. Raises what the scorer found wrong, or _ScorerGoneError."""
@@ -198,7 +243,7 @@ class _Task:
                 raise answer
             if not isinstance(answer, Accepted):
                 return answer
-            self.accepted = True
+            self.accepted_at = monotonic()
 
     async def pump(self, prefix: list[bytes], body: _Body) -> None:
         """Feed the picture to the scorer, and read it to its end even when the scorer has seen enough.

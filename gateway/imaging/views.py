@@ -60,15 +60,15 @@ def look(picture: Picture) -> Views:
         return Views(whole, luma, seen, seen, seen)
     scale = max(1.0, long_side / _DETAIL_SIDE)
     side = _side(image.width, image.height, round(_CROP_SIDE * scale) + 2 * _SEAM * (scale > 1))
-    regions = [image.crop(left, top, side, side) for left, top in _places(image.width, image.height, side)]
+    pixels = _cut(image, side)
     if scale == 1:
-        detail = np.stack([_luma_of(region) for region in regions])
+        detail = _luma_of(pixels)
         return Views(whole, luma, seen, detail, detail)
-    column = pyvips.Image.arrayjoin(regions, across=1).copy_memory()
+    column = pyvips.Image.new_from_array(pixels.reshape(-1, side, image.bands))
     reduced = round(side / scale)
-    detail = _luma_of(_reduced(column, side / reduced)).reshape(-1, reduced, reduced)
-    stored = _luma_of(column.crop(0, 0, min(side, _CROP_SIDE), column.height)).reshape(len(regions), side, -1)
-    return Views(whole, luma, seen, detail[:, _SEAM:-_SEAM, _SEAM:-_SEAM], stored[:, :_CROP_SIDE])
+    detail = _luma_of(_array(_reduced(column, side / reduced)).reshape(-1, reduced, reduced, image.bands))
+    stored = _luma_of(pixels[:, :_CROP_SIDE, :_CROP_SIDE])
+    return Views(whole, luma, seen, detail[:, _SEAM:-_SEAM, _SEAM:-_SEAM], stored)
 
 
 def to_luma(pixels: Pixels) -> Plane:
@@ -111,6 +111,13 @@ def _crops(luma: Plane) -> Plane:
     return np.stack([luma[top : top + side, left : left + side] for left, top in _places(width, height, side)])
 
 
+def _cut(image: Any, side: int) -> Pixels:
+    """Return the crops of an image in memory, uint8 (N, side, side, bands), without the cost of an image for each."""
+    region, places = pyvips.Region.new(image), _places(image.width, image.height, side)
+    crops = [np.frombuffer(region.fetch(left, top, side, side), np.uint8) for left, top in places]
+    return np.stack(crops).reshape(len(places), side, side, image.bands)
+
+
 def _side(width: int, height: int, wanted: int) -> int:
     return min(width, height, wanted) // _GRID * _GRID
 
@@ -128,10 +135,9 @@ def _begin(cell: int, length: int, side: int) -> int:
     return min(max(centred, 0), (length - side) // _GRID * _GRID)
 
 
-def _luma_of(image: Any) -> Plane:
-    """Return the luma of a vips image; a profile is left aside, since only differences are measured on it."""
-    pixels = _array(image)
-    return to_luma(pixels) if pixels.ndim == 3 else pixels.astype(np.float32)
+def _luma_of(pixels: Pixels) -> Plane:
+    """Return the luma of uint8 (..., 1 or 3); a profile is left aside, since only differences are measured on it."""
+    return to_luma(pixels) if pixels.shape[-1] == 3 else pixels[..., 0].astype(np.float32)
 
 
 def _array(image: Any) -> Pixels:

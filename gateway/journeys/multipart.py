@@ -56,7 +56,7 @@ async def initiate(store: StoreBucket, raw_key: str, headers: Headers, now: date
     Meanwhile the hidden parts of uploads that nobody completed are removed (`sweep`), unless `max_age_s` is 0. Raises
     the store's errors.
     """
-    upload_id, _ = await _both(uploads.initiate(store, raw_key, headers), _swept(store, now, max_age_s))
+    upload_id, _ = await _both(uploads.initiate(store, raw_key, headers), swept(store, now, max_age_s))
     return upload_id
 
 
@@ -242,7 +242,8 @@ async def _tidied_up(beside: HiddenParts) -> None:
             await beside.remove()
 
 
-async def _swept(store: StoreBucket, now: datetime, max_age_s: float) -> None:
+async def swept(store: StoreBucket, now: datetime, max_age_s: float) -> None:
+    """Sweep, for a few seconds and whatever comes of it; not at all where `max_age_s` is 0."""
     if not max_age_s:
         return
     with suppress(ApiError, TimeoutError):  # nobody's upload fails because of somebody else's remains

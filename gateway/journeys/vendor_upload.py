@@ -11,7 +11,7 @@ from gateway.body.checksums import CONTENT_MD5, PREFIX
 from gateway.dialects.base import MultipartStep, Rendered
 from gateway.dialects.xml import Element, XmlLimits, parse
 from gateway.errors import ApiError
-from gateway.journeys import multipart, rewrite
+from gateway.journeys import multipart, part_copy, rewrite
 from gateway.request import parse_query
 from gateway.stores.uploads import PAGE_PARTS, Upload
 
@@ -24,12 +24,12 @@ if TYPE_CHECKING:
     from gateway.stores.uploads import Part
     from gateway.stores.upstream import Body, StoreBucket
 
-_STEPS = frozenset(MultipartStep) - {MultipartStep.COPY_PART, MultipartStep.LIST_UPLOADS}
+_STEPS = frozenset(MultipartStep) - {MultipartStep.LIST_UPLOADS}
 _CUSTOMER_KEY = "x-amz-server-side-encryption-customer-"
 
 
 def taken(intent: Forward) -> MultipartCall | None:
-    """Return the call that `answered` is for; copies of parts and the list of uploads are the store's own matter."""
+    """Return the call that `answered` is for; the list of uploads is the store's own matter."""
     call = _call(intent)
     return call if call and call.step in _STEPS else None
 
@@ -46,16 +46,19 @@ async def answered(
     store: StoreBucket,
     translate: Callable[[Headers], Headers],
     now: datetime,
-) -> Rendered:
+) -> Rendered | None:
     """Do what the call asks; return the answer in the client's words, into which `translate` puts S3's headers.
 
-    Raises the store's errors, and those of `multipart`.
+    None for a copy of a part that the store is to make itself. Raises the store's errors, and those of `multipart`.
     """
     max_age_s = intent.uploads.max_age_s if intent.uploads else 0.0
     try:
-        status, headers, root = await _done(call, request, body, store, now, max_age_s)
+        done = await _done(call, request, body, store, now, max_age_s)
     except ApiError as error:
         raise rewrite.in_the_clients_terms(error, request, call) from None
+    if done is None:
+        return None
+    status, headers, root = done
     if root is None or intent.answer_rewrite is None:
         return Rendered(status, translate(headers), b"")
     return rewrite.rendered(intent.answer_rewrite(root), translate(headers))
@@ -63,8 +66,8 @@ async def answered(
 
 async def _done(
     call: MultipartCall, request: StoreRequest, body: Body | None, store: StoreBucket, now: datetime, max_age_s: float
-) -> tuple[int, Headers, Element | None]:
-    """Do what the call asks; return status, headers and document as S3 would have answered."""
+) -> tuple[int, Headers, Element | None] | None:
+    """Do what the call asks; return status, headers and document as S3 would have answered, None if it is to."""
     upload = Upload(store, request.raw_key, call.upload_id, _starting(request.headers, (_CUSTOMER_KEY,)))
     match call.step:
         case MultipartStep.INITIATE:
@@ -74,14 +77,18 @@ async def _done(
             # Not an ACL, say: it would publish a part that is kept as an object.
             headers = _starting(request.headers, (CONTENT_MD5, PREFIX))
             return 200, (("ETag", await multipart.put_part(upload, call.part_number, body, headers)),), None
+        case MultipartStep.COPY_PART:
+            tag = await part_copy.small_part(upload, call.part_number, request.headers)
+            told = (("ETag", tag), ("LastModified", now.strftime("%Y-%m-%dT%H:%M:%S.000Z")))
+            return (200, (), _element("CopyPartResult", *told)) if tag else None
         case MultipartStep.LIST_PARTS:
             return 200, (), await _parts(upload, request)
         case MultipartStep.COMPLETE if body is not None:
             wanted = list(_wanted(await _whole(body)))
             conditions = _starting(request.headers, ("if-",))
             etag, headers = await multipart.complete(upload, wanted, conditions)
-            told = (("ETag", f'"{etag}"'),) if etag else ()
-            return 200, headers, _element("CompleteMultipartUploadResult", *told)
+            tagged = (("ETag", f'"{etag}"'),) if etag else ()
+            return 200, headers, _element("CompleteMultipartUploadResult", *tagged)
         case MultipartStep.ABORT:
             await multipart.abort(upload)
             return 204, (), None

@@ -95,6 +95,10 @@ class HiddenParts:
         """Remove one part. Raises ApiError."""
         await remove(self.store, self._key(number), [self._key(number)])
 
+    async def remove_these(self, numbers: Iterable[int]) -> None:
+        """Remove all parts, where these are known to be all. Raises ApiError."""
+        await remove(self.store, self.folder, [self._key(number) for number in numbers])
+
     async def remove(self) -> None:
         """Remove all of them, and in a versioned bucket their versions too. Raises ApiError."""
         async with aclosing(list_objects(self.store, self.folder)) as listed:

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import tempfile
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from gateway.errors import REQUEST_TIMEOUT, ApiError
+from gateway.errors import DISK_FULL, REQUEST_TIMEOUT, ApiError
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, AsyncIterator
+    from collections.abc import AsyncGenerator, AsyncIterator, Iterator
     from typing import IO
 
 _IN_MEMORY_BYTES = 1024 * 1024
@@ -30,18 +30,19 @@ class Kept:
 async def kept_aside(chunks: AsyncIterator[bytes], limit_bytes: int) -> AsyncIterator[Kept]:
     """Read a stream to its end, or until more than `limit_bytes` have come, then yield it again, whole.
 
-    The first megabyte stays in memory, more goes to an unnamed temporary file, which is gone on leaving.
+    The first megabyte stays in memory, more goes to an unnamed temporary file, which is gone on leaving. Raises
+    DISK_FULL.
     """
-    with tempfile.SpooledTemporaryFile(max_size=_IN_MEMORY_BYTES) as file:
+    with _temporary() as file:
         length = 0
         ended = True
         async for chunk in chunks:
-            file.write(chunk)
+            _write(file, chunk)
             length += len(chunk)
             if length > limit_bytes:
                 ended = False
                 break
-        file.seek(0)
+        _rewind(file)
         yield Kept(_reread(file), length) if ended else Kept(_chained(_reread(file), chunks), None)
 
 
@@ -62,20 +63,20 @@ async def spooled(
 async def pieces(chunks: AsyncIterator[bytes], piece_bytes: int) -> AsyncGenerator[tuple[AsyncIterator[bytes], int]]:
     """Cut a stream into pieces of `piece_bytes`, the last of them shorter, each with its length in bytes.
 
-    One piece at a time is kept aside, and is gone when the next one is asked for.
+    One piece at a time is kept aside, and is gone when the next one is asked for. Raises DISK_FULL.
     """
-    with tempfile.SpooledTemporaryFile(max_size=_IN_MEMORY_BYTES) as file:
+    with _temporary() as file:
         async for chunk in chunks:
             rest = memoryview(chunk)
             while rest:
-                rest = rest[file.write(rest[: piece_bytes - file.tell()]) :]
+                rest = rest[_write(file, rest[: piece_bytes - file.tell()]) :]
                 if file.tell() == piece_bytes:
-                    file.seek(0)
+                    _rewind(file)
                     yield _reread(file), piece_bytes
                     file.seek(0)
                     file.truncate()
         if length := file.tell():
-            file.seek(0)
+            _rewind(file)
             yield _reread(file), length
 
 
@@ -90,6 +91,32 @@ async def in_time(chunks: AsyncIterator[bytes], idle_s: float) -> AsyncIterator[
         if chunk is None:
             return
         yield chunk
+
+
+@contextmanager
+def _temporary() -> Iterator[IO[bytes]]:
+    file = tempfile.SpooledTemporaryFile(max_size=_IN_MEMORY_BYTES)  # noqa: SIM115 # closed below
+    try:
+        yield file
+    finally:
+        with suppress(OSError):  # closing writes what is left; on a full disk that fails once more
+            file.close()
+
+
+def _write(file: IO[bytes], data: bytes | memoryview) -> int:
+    """Append to a temporary file. Raises DISK_FULL."""
+    try:
+        return file.write(data)
+    except OSError as error:
+        raise ApiError(DISK_FULL, f"temporary file: {error.strerror}") from error
+
+
+def _rewind(file: IO[bytes]) -> None:
+    """Go back to the start, which writes what is left. Raises DISK_FULL."""
+    try:
+        file.seek(0)
+    except OSError as error:
+        raise ApiError(DISK_FULL, f"temporary file: {error.strerror}") from error
 
 
 async def _reread(file: IO[bytes]) -> AsyncIterator[bytes]:

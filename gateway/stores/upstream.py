@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import re
+from collections import Counter
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
+from time import monotonic
 from typing import TYPE_CHECKING
 
 import aiohttp
@@ -16,23 +18,29 @@ from yarl import URL
 from gateway.auth import aws_v4
 from gateway.errors import REQUEST_TIMEOUT, UPSTREAM_BROKEN, UPSTREAM_TIMEOUT, UPSTREAM_UNREACHABLE, ApiError
 from gateway.request import percent_encode
+from gateway.stores.cache import MemoryResults
+from gateway.stores.endpoints import Endpoints
+from gateway.stores.exchange import MAX_FIELD_BYTES, METHODS, Answer, Line
+from gateway.tls import store_context
+from gateway.tracing import TRACEPARENT
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable
+    from collections.abc import AsyncIterator, Callable, Iterable
     from contextlib import AbstractAsyncContextManager
     from datetime import datetime
 
     from gateway.dialects.base import StoreRequest
     from gateway.request import Headers
     from gateway.settings import UpstreamSettings
+    from gateway.stores.cache import ResultCache
     from gateway.stores.keys import KeySource
 
 EMPTY_SHA256 = hashlib.sha256(b"").hexdigest()
 UNSIGNED = "UNSIGNED-PAYLOAD"
-# What aiohttp would add by itself; a store must see the client's headers and no others.
-_NOT_INVENTED = ("Accept", "Accept-Encoding", "User-Agent", "Content-Type", "Content-Encoding")
 _DNS_NAME = re.compile(r"[a-z0-9]([a-z0-9.-]*[a-z0-9])?")
 _READ_BUFFER_BYTES = 128 * 1024
+# What the metrics call the ways in which a store fails.
+_FAILURES = {UPSTREAM_UNREACHABLE: "unreachable", UPSTREAM_BROKEN: "broken", UPSTREAM_TIMEOUT: "timeout"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +59,8 @@ class StoreAnswer:
     status: int
     reason: str
     headers: Headers  # names in the store's spelling
-    _response: aiohttp.ClientResponse
+    _response: aiohttp.ClientResponse | Answer
+    _told: Callable[[str], None] = lambda _: None  # of what fails inside the body
 
     def header(self, name: str) -> str:
         """Return a header's value by its lower-case name, `""` when absent."""
@@ -63,14 +72,26 @@ class StoreAnswer:
         text = self.header("content-length")
         return int(text) if text.isdigit() else None
 
+    def at_hand(self) -> bytes:
+        """Take what of the body has come already, mostly with the head; `b""` when nothing has, or it broke off."""
+        content = self._response.content
+        return content.read_nowait() if content.exception() is None else b""
+
+    @property
+    def has_ended(self) -> bool:
+        """Tell whether the whole body has been taken."""
+        return self._response.content.at_eof() and self._response.content.exception() is None
+
     async def chunks(self) -> AsyncIterator[bytes]:
         """Yield the body as it arrives. Raises UPSTREAM_BROKEN when it ends early, UPSTREAM_TIMEOUT when it stalls."""
         try:
             async for chunk in self._response.content.iter_any():
                 yield chunk
         except TimeoutError as error:
+            self._told(_FAILURES[UPSTREAM_TIMEOUT])
             raise ApiError(UPSTREAM_TIMEOUT, "the store stalled inside the body") from error
         except (aiohttp.ClientError, OSError) as error:
+            self._told(_FAILURES[UPSTREAM_BROKEN])
             raise ApiError(UPSTREAM_BROKEN, f"body broke off: {type(error).__name__}") from error
 
     async def read(self, limit: int) -> bytes:
@@ -126,31 +147,78 @@ class _Flow:
         self.waits_for_client = waits_for_client
 
 
-class Upstream:
-    """One store and the pooled connections to it."""
+class _PlainRequest(aiohttp.ClientRequest):
+    """A request with the headers it was given and no others; saying so to aiohttp costs a copy of them each time."""
 
-    def __init__(self, settings: UpstreamSettings, keys: KeySource, clock: Callable[[], datetime]) -> None:
+    _skip_auto_headers = CIMultiDict[None]({"Content-Type": None})
+
+    def update_auto_headers(self, skip_auto_headers: Iterable[str] | None) -> None:
+        """Add nothing: a store must see the client's headers."""
+
+
+class Upstream:
+    """One store, the pooled connections to it, and what was found out about its objects (`results`)."""
+
+    def __init__(
+        self,
+        settings: UpstreamSettings,
+        keys: KeySource,
+        clock: Callable[[], datetime],
+        results: ResultCache | None = None,
+        on_outcome: Callable[[str, float | None], None] = lambda _outcome, _seconds: None,
+    ) -> None:
+        """`on_outcome` is told each answer's status, after how many seconds if that says something, or what failed."""
+        self.results = results or MemoryResults(0)
+        self._on_outcome = on_outcome
         self._settings = settings
         self._keys = keys
         self._clock = clock
-        self._endpoint = URL(settings.endpoint.rstrip("/"), encoded=True)
+        addresses = (settings.endpoint, *settings.endpoints)
+        self._endpoints = Endpoints(tuple(URL(each.rstrip("/"), encoded=True) for each in addresses))
         timeout = aiohttp.ClientTimeout(
             total=None, sock_connect=settings.connect_timeout_s, sock_read=settings.idle_timeout_s
         )
+        trust = store_context(settings.ca, verify=settings.verify)
+        connector = aiohttp.TCPConnector(limit=0, keepalive_timeout=30, ssl=trust)
+        self._line = Line(connector, timeout, _READ_BUFFER_BYTES)
         self._session = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=30),
+            connector=connector,
             timeout=timeout,
             auto_decompress=False,
-            skip_auto_headers=_NOT_INVENTED,
+            request_class=_PlainRequest,
             cookie_jar=aiohttp.DummyCookieJar(),
             read_bufsize=_READ_BUFFER_BYTES,
-            max_line_size=65_536,
-            max_field_size=65_536,
+            max_line_size=MAX_FIELD_BYTES,
+            max_field_size=MAX_FIELD_BYTES,
         )
+
+    @property
+    def name(self) -> tuple[str, str]:
+        """The store and the key that is used there: who has another key may see other objects."""
+        return self._settings.endpoint, self._settings.access_key
 
     async def close(self) -> None:
         """Close the pooled connections."""
         await self._session.close()
+
+    async def failure(self) -> str:
+        """Ask all addresses, unsigned, for nothing in particular; return `""` when one answers, else what failed.
+
+        Those that do not answer are left alone by requests for a while.
+        """
+        failures = await asyncio.gather(*(self._failure_at(each) for each in self._endpoints.addresses))
+        return "; ".join(failures) if all(failures) else ""
+
+    async def _failure_at(self, endpoint: URL) -> str:
+        address = URL(f"{endpoint.scheme}://{endpoint.authority}/", encoded=True)
+        try:
+            async with asyncio.timeout(self._settings.connect_timeout_s):
+                (await self._session.head(address, allow_redirects=False)).close()
+        except (TimeoutError, aiohttp.ClientError, OSError) as error:
+            self._endpoints.failed(endpoint, monotonic())
+            return f"{address}: {type(error).__name__}"
+        self._endpoints.answered(endpoint)
+        return ""
 
     @asynccontextmanager
     async def open(
@@ -161,24 +229,49 @@ class Upstream:
         `bucket` is the store's own name (`""`: the service); `signed=False` sends the request as nobody's. Raises
         UPSTREAM_UNREACHABLE, UPSTREAM_BROKEN and UPSTREAM_TIMEOUT, all before the first byte of an answer.
         """
-        response = await self._send(bucket, request, body, signed=signed)
+        started = monotonic()
+        try:
+            response = await self._send(bucket, request, body, signed=signed)
+        except ApiError as error:
+            if failure := _FAILURES.get(error.kind):
+                self._on_outcome(failure, None)
+            raise
+        self._on_outcome(str(response.status), None if body else monotonic() - started)
         headers = tuple((n.decode("latin-1"), v.decode("utf-8", "surrogateescape")) for n, v in response.raw_headers)
         try:
-            yield StoreAnswer(response.status, response.reason or "", headers, response)
+            yield StoreAnswer(response.status, response.reason or "", headers, response, self._body_failed)
         finally:
             # Returns the connection to the pool when the body was read to its end, cuts it otherwise.
             response.release() if response.content.at_eof() else response.close()
 
+    def _body_failed(self, failure: str) -> None:
+        self._on_outcome(failure, None)
+
     async def _send(
         self, bucket: str, request: StoreRequest, body: Body | None, *, signed: bool
-    ) -> aiohttp.ClientResponse:
+    ) -> aiohttp.ClientResponse | Answer:
+        """Try one address after the other, before the first byte of an answer, and so that nothing happens twice."""
+        *others, last = self._endpoints.order(monotonic())
+        for endpoint in others:
+            try:
+                return await self._send_to(endpoint, bucket, request, body, signed=signed)
+            except ApiError as error:
+                if not _may_go_elsewhere(error, request, body) or not self._endpoints.may_retry():
+                    raise
+                self._on_outcome(_FAILURES[error.kind], None)
+        return await self._send_to(last, bucket, request, body, signed=signed)
+
+    async def _send_to(
+        self, endpoint: URL, bucket: str, request: StoreRequest, body: Body | None, *, signed: bool
+    ) -> aiohttp.ClientResponse | Answer:
         try:
             if body is not None:
-                return await self._send_body(bucket, request, body, signed=signed)
-            # aiohttp itself tries once more when a pooled connection has died in the meantime, and only then.
+                return await self._send_body(endpoint, bucket, request, body, signed=signed)
+            # Tried once more, here as by aiohttp itself, when a pooled connection has died in the meantime.
             async with asyncio.timeout(self._settings.response_timeout_s):
-                return await self._send_once(bucket, request, None, signed=signed)
+                return await self._send_once(endpoint, bucket, request, None, signed=signed)
         except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError) as error:
+            self._endpoints.failed(endpoint, monotonic())
             raise ApiError(UPSTREAM_UNREACHABLE, f"cannot connect: {type(error).__name__}") from error
         except TimeoutError as error:
             raise ApiError(UPSTREAM_TIMEOUT, "no answer in time") from error
@@ -186,13 +279,13 @@ class Upstream:
             raise _refusal_behind(error) or ApiError(UPSTREAM_BROKEN, f"no answer: {type(error).__name__}") from error
 
     async def _send_body(
-        self, bucket: str, request: StoreRequest, body: Body, *, signed: bool
-    ) -> aiohttp.ClientResponse:
+        self, endpoint: URL, bucket: str, request: StoreRequest, body: Body, *, signed: bool
+    ) -> aiohttp.ClientResponse | Answer:
         """Send a request with its body, for as long as something moves. Raises REQUEST_TIMEOUT, UPSTREAM_TIMEOUT."""
         idle_s = self._settings.idle_timeout_s
         flow = _Flow(body.chunks)
         moving = replace(body, chunks=flow.chunks())
-        task = asyncio.ensure_future(self._send_once(bucket, request, moving, signed=signed))
+        task = asyncio.ensure_future(self._send_once(endpoint, bucket, request, moving, signed=signed))
         try:
             while not (await asyncio.wait({task}, timeout=idle_s / 4))[0]:
                 if flow.still_for_s() > idle_s:
@@ -204,17 +297,22 @@ class Upstream:
             await asyncio.gather(task, return_exceptions=True)
 
     async def _send_once(
-        self, bucket: str, request: StoreRequest, body: Body | None, *, signed: bool
-    ) -> aiohttp.ClientResponse:
-        host, raw_path = self._address(bucket, request.raw_key)
+        self, endpoint: URL, bucket: str, request: StoreRequest, body: Body | None, *, signed: bool
+    ) -> aiohttp.ClientResponse | Answer:
+        host, raw_path = self._address(endpoint, bucket, request.raw_key)
         headers: Headers = (("host", host), *request.headers)
         payload = body.payload if body else EMPTY_SHA256
         signature = await self._signature(request, raw_path, headers, payload) if signed else ()
+        if TRACEPARENT.get() and not any(name == "traceparent" for name, _ in headers):  # else it goes on as it came
+            headers = (*headers, ("traceparent", TRACEPARENT.get()))
+        target = f"{raw_path}?{request.raw_query}" if request.raw_query else raw_path
+        origin = f"{endpoint.scheme}://{host}"
+        if body is None and request.method in METHODS:
+            return await self._line.ask(request.method, origin, target, (*headers, *signature))
         length = (("content-length", str(body.length)),) if body else ()
-        query = f"?{request.raw_query}" if request.raw_query else ""
         return await self._session.request(
             request.method,
-            URL(f"{self._endpoint.scheme}://{host}{raw_path}{query}", encoded=True),
+            URL(f"{origin}{target}", encoded=True),
             headers=CIMultiDict((*headers, *signature, *length)),
             data=body.chunks if body else None,
             allow_redirects=False,
@@ -222,6 +320,10 @@ class Upstream:
 
     async def _signature(self, request: StoreRequest, raw_path: str, headers: Headers, payload: str) -> Headers:
         key = await self._keys.current()
+        # Of a header sent twice some stores sign the first value only; what is not x-amz-* may go unsigned.
+        counted = Counter([name for name, _ in headers])
+        if len(counted) < len(headers):
+            headers = tuple(pair for pair in headers if counted[pair[0]] == 1 or pair[0].startswith("x-amz-"))
         return aws_v4.sign(
             request.method,
             raw_path,
@@ -235,18 +337,24 @@ class Upstream:
             token=key.token,
         )
 
-    def _address(self, bucket: str, raw_key: str) -> tuple[str, str]:
+    def _address(self, endpoint: URL, bucket: str, raw_key: str) -> tuple[str, str]:
         """Return (Host, raw path) for the bucket in the store's own addressing style.
 
         A name that cannot be part of a host name goes into the path, as the SDKs put it there too.
         """
-        base = self._endpoint.raw_path.rstrip("/")
+        base = endpoint.raw_path.rstrip("/")
         if not bucket:
-            return self._endpoint.authority, f"{base}/"
+            return endpoint.authority, f"{base}/"
         if self._settings.addressing == "virtual" and _DNS_NAME.fullmatch(bucket):
-            return f"{bucket}.{self._endpoint.authority}", f"{base}/{raw_key}"
+            return f"{bucket}.{endpoint.authority}", f"{base}/{raw_key}"
         name = percent_encode(bucket)
-        return self._endpoint.authority, f"{base}/{name}/{raw_key}" if raw_key else f"{base}/{name}"
+        return endpoint.authority, f"{base}/{name}/{raw_key}" if raw_key else f"{base}/{name}"
+
+
+def _may_go_elsewhere(error: ApiError, request: StoreRequest, body: Body | None) -> bool:
+    """Tell whether another address may be asked: nothing has arrived at this one, or it does no harm twice."""
+    is_safe = body is None and request.method in ("GET", "HEAD")
+    return error.kind is UPSTREAM_UNREACHABLE or (error.kind is UPSTREAM_BROKEN and is_safe)
 
 
 def _refusal_behind(error: BaseException) -> ApiError | None:

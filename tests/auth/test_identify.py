@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from gateway import errors
 from gateway.auth import aws_v2
 from gateway.auth.base import Claim, Unsigned
-from gateway.auth.identify import SCHEMES, check_process_coverage, find_claim, identify, recognised
+from gateway.auth.identify import SCHEMES, check_life, check_process_coverage, find_claim, identify, recognised
 from gateway.credentials import ANONYMOUS, Credential, Secret
 from gateway.errors import ApiError, ErrorKind
 from gateway.request import ObjectRef, RequestHead, Target, locate, percent_decode
@@ -329,3 +329,22 @@ def test_no_query_breaks_more_than_itself(name: str, position: int, junk: str, d
     encoded = "".join(f"%{byte:02X}" for byte in junk.encode("utf-8", "surrogatepass"))
     pieces[index : index + 1] = [] if dropped else [f"{parameter}={encoded}"]
     assert _outcome(head_of(raw_query="&".join(pieces), host=HOST)) != "verified"
+
+
+@pytest.mark.parametrize(
+    ("lives_s", "in_query", "most_s", "fine"),
+    [(60, True, 60, True), (61, True, 60, False), (61, True, 0, True), (61, False, 60, True)],
+)
+def test_a_url_may_live_no_longer_than_the_settings_allow(
+    lives_s: int,
+    in_query: bool,  # noqa: FBT001
+    most_s: int,
+    fine: bool,  # noqa: FBT001
+) -> None:
+    claim = Claim("aws_v4", "k", "s", in_query=in_query, expires_at=NOW + timedelta(seconds=lives_s))
+    if fine:
+        check_life(claim, NOW, most_s)
+        return
+    with pytest.raises(ApiError) as caught:
+        check_life(claim, NOW, most_s)
+    assert caught.value.kind is errors.ACCESS_DENIED

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.body.form import MAX_BYTES_BEFORE_FILE, MAX_FIELDS, FilePart, FormReader, parse_boundary
+from gateway.body.form import MAX_BYTES_BEFORE_FILE, MAX_FIELDS, FilePart, FormReader, FormRules, parse_boundary
 from gateway.errors import ApiError
 
 if TYPE_CHECKING:
@@ -200,3 +200,41 @@ def test_a_content_type_without_a_usable_boundary_is_refused(content_type: str) 
     with pytest.raises(ApiError) as refused:
         parse_boundary(content_type)
     assert refused.value.kind.code == MALFORMED
+
+
+ANYWHERE = FormRules(max_bytes=1000, anywhere=True)
+MIXED = part("tags[]", b"a") + file_part() + part("tags[]", b"b,c") + part("late", b"x") + END
+
+
+def read_anywhere(pieces: Iterable[bytes]) -> tuple[dict[str, str], FilePart | None, bytes]:
+    reader = FormReader(BOUNDARY.encode(), ANYWHERE)
+    content = b"".join([reader.feed(piece) for piece in pieces])
+    reader.finish()
+    return reader.fields, reader.file, content
+
+
+@given(st.lists(st.integers(0, 10_000), max_size=12))
+def test_a_file_anywhere_and_lists_read_the_same_at_random_cuts(positions: list[int]) -> None:
+    expected = ({"tags[]": "a,b,c", "late": "x"}, FilePart("a b.jpg", "image/jpeg"), CONTENT)
+    assert read_anywhere(cut(MIXED, positions)) == expected
+    assert read_anywhere(cut(MIXED, range(len(MIXED)))) == expected
+
+
+def test_a_form_may_do_without_a_file_where_that_is_allowed() -> None:
+    assert read_anywhere([part("a", b"b") + END]) == ({"a": "b"}, None, b"")
+
+
+@pytest.mark.parametrize(
+    ("form", "code"),
+    [
+        (file_part() + file_part() + END, "InvalidArgument"),
+        (part("a", b"1") + file_part() + part("a", b"2") + END, "InvalidArgument"),
+        (file_part() + part("a", b"x" * 1000) + END, "MaxPostPreDataLengthExceededError"),
+        (file_part() + part("a", b"1"), "MalformedPOSTRequest"),
+        (b"".join(part(f"f{number}", b"") for number in range(MAX_FIELDS + 1)), "MaxPostPreDataLengthExceededError"),
+    ],
+)
+def test_what_no_form_of_that_kind_can_be_is_refused(form: bytes, code: str) -> None:
+    with pytest.raises(ApiError) as caught:
+        read_anywhere([form])
+    assert caught.value.kind.code == code

@@ -9,11 +9,13 @@ from typing import TYPE_CHECKING, cast
 
 import pytest
 
-from gateway.commands import score
-from gateway.commands.score import _one, _Progress, _scored
+from gateway.commands import score_run
+from gateway.commands.score import _Progress
 from gateway.commands.score_output import Scored
-from gateway.commands.score_sources import Source, local_files, sources
+from gateway.commands.score_run import _one, read_ahead, scored_in_order
+from gateway.commands.score_sources import Position, Source, local_files, sources
 from gateway.errors import NOT_AN_IMAGE, SCORERS_BUSY, ApiError
+from gateway.processes import StartError
 from gateway.settings import load
 from tests.imaging.pictures import encode, photo_like
 from tests.imaging.pictures import score as scored_alone
@@ -120,9 +122,12 @@ def pictures(folder: Path, count: int) -> list[Path]:
 
 async def test_a_slow_picture_keeps_its_place_and_the_scorers_stay_busy(tmp_path: Path) -> None:
     files, scorer = pictures(tmp_path, 40), Scorer(0.5)
-    results = [each async for each in _scored(scorer.client, listed(files), 2, thumbnails=False)]
+    results = [each async for each in scored_in_order(scorer.client, listed(files), 2, thumbnails=False)]
     assert [each.path for each in results] == list(map(str, files))
     assert scorer.most_at_once == 3, "one a scorer, and one that waits for the next to be free"
+    scorer = Scorer(0.5)
+    assert [each async for each in scored_in_order(scorer.client, listed(files), 2, thumbnails=False, remote=True)]
+    assert scorer.most_at_once == 8, "downloads of other objects go on meanwhile"
 
 
 async def test_results_that_wait_for_a_slow_one_are_bounded(tmp_path: Path) -> None:
@@ -135,7 +140,7 @@ async def test_results_that_wait_for_a_slow_one_are_bounded(tmp_path: Path) -> N
             opened += 1
             yield source
 
-    results = _scored(scorer.client, counted(), 2, thumbnails=False)
+    results = scored_in_order(scorer.client, counted(), 2, thumbnails=False)
     await anext(results)
     assert opened <= 2 * 8 + 1
     assert len([each async for each in results]) == 99
@@ -144,15 +149,60 @@ async def test_results_that_wait_for_a_slow_one_are_bounded(tmp_path: Path) -> N
 async def test_a_full_queue_is_waited_for_and_other_errors_are_not(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(score, "_BUSY_PAUSE_S", 0.001)
+    monkeypatch.setattr(score_run, "_BUSY_PAUSE_S", 0.001)
     (file,) = pictures(tmp_path, 1)
     source = await anext(listed([file]))
     one = partial(_one, source=source, slots=asyncio.Semaphore(1), thumbnail=False)
     busy, bad = ApiError(SCORERS_BUSY), ApiError(NOT_AN_IMAGE)
     assert await one(Scorer(busy, busy, 0.0).client) == Scored(str(file), REPORT)
     assert await one(Scorer(busy, bad, 0.0).client) == Scored(str(file), bad)
-    monkeypatch.setattr(score, "_BUSY_FOR_S", -1.0)
+    monkeypatch.setattr(score_run, "_BUSY_FOR_S", -1.0)
     assert await one(Scorer(busy, 0.0).client) == Scored(str(file), busy)
+
+
+async def test_what_comes_next_is_fetched_ahead_but_not_all_of_it() -> None:
+    fetched = 0
+
+    async def numbers() -> AsyncIterator[int]:
+        nonlocal fetched
+        for number in range(100):
+            fetched += 1
+            yield number
+
+    ahead = read_ahead(numbers(), 10)
+    assert await anext(ahead) == 0
+    await asyncio.sleep(0.01)
+    assert 10 <= fetched <= 12
+    assert [number async for number in ahead] == list(range(1, 100))
+
+
+async def test_what_fails_while_it_is_fetched_ahead_fails_after_what_came_before() -> None:
+    async def broken() -> AsyncIterator[int]:
+        yield 1
+        raise StartError("gone")
+
+    ahead = read_ahead(broken(), 10)
+    assert await anext(ahead) == 1
+    with pytest.raises(StartError, match="gone"):
+        await anext(ahead)
+
+
+async def test_a_start_position_skips_what_was_done(tmp_path: Path) -> None:
+    for name in ("a/1.jpg", "a/2.jpg", "b/1.jpg"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).touch()
+    settings = load(None, {}, {"upstream": {"unused": {"endpoint": "http://-"}}})
+    paths = [str(tmp_path / "a"), str(tmp_path / "b")]
+
+    async def found(start: Position) -> list[tuple[int, str]]:
+        async with AsyncExitStack() as stack:
+            return [(s.argument, s.path[-7:]) async for s in sources(paths, settings, stack, start)]
+
+    assert await found(Position()) == [(0, "a/1.jpg"), (0, "a/2.jpg"), (1, "b/1.jpg")]
+    assert await found(Position(0, f"{paths[0]}/1.jpg")) == [(0, "a/2.jpg"), (1, "b/1.jpg")]
+    assert await found(Position(1, f"{paths[1]}/1.jpg")) == []
+    with pytest.raises(StartError, match="not there any more"):
+        await found(Position(0, f"{paths[0]}/3.jpg"))
 
 
 def test_the_bar_counts_pictures_and_failures_and_makes_room_for_lines(

@@ -42,12 +42,14 @@ def cos_context(method: str = "GET") -> AnswerContext:
 @pytest.mark.parametrize("method", ["GET", "HEAD"])
 @pytest.mark.parametrize("query", ["ci-process=AssessQuality", "ci%2Dprocess=Assess%51uality&x=1"])
 def test_assess_quality_asks_for_a_score(method: str, query: str) -> None:
-    assert asked(query, method) == Analyse(("s3:GetObject", "ci:CreateAssessQualityJob"), None, "ci-process")
+    assert asked(query, method) == Analyse(
+        ("s3:GetObject", "ci:CreateAssessQualityJob"), None, "ci-process", small_decides=True
+    )
 
 
 def test_the_version_of_the_object_is_taken_from_the_query_and_needs_its_own_right() -> None:
     versioned = ("s3:GetObjectVersion", "ci:CreateAssessQualityJob")
-    assert asked("ci-process=AssessQuality&versionId=v1") == Analyse(versioned, "v1", "ci-process")
+    assert asked("ci-process=AssessQuality&versionId=v1") == Analyse(versioned, "v1", "ci-process", small_decides=True)
 
 
 @pytest.mark.parametrize(

@@ -141,12 +141,20 @@ def test_whoever_asks_for_the_hidden_keys_gets_an_empty_list() -> None:
 def test_other_fields_of_a_listing_stay() -> None:
     document = (
         b'<ListBucketResult xmlns="http://s3.amazonaws.com/doc/2006-03-01/"><Prefix></Prefix><KeyCount>2</KeyCount>'
-        b"<IsTruncated>false</IsTruncated><Contents><Key>.gateway-parts%2F0/1</Key></Contents>"
-        b"<Contents><Key>b</Key></Contents></ListBucketResult>"
+        b"<IsTruncated>false</IsTruncated><EncodingType>url</EncodingType>"
+        b"<Contents><Key>.gateway-parts%2F0/1</Key></Contents><Contents><Key>b</Key></Contents></ListBucketResult>"
     )
     assert visible(document).document == document.replace(
         b"<Contents><Key>.gateway-parts%2F0/1</Key></Contents>", b""
     ).replace(b"<KeyCount>2<", b"<KeyCount>1<")
+
+
+@pytest.mark.parametrize("key", [b"%2Egateway-parts/1", b".gateway-parts%2F1"])
+def test_a_key_that_looks_hidden_when_it_is_decoded_twice_is_shown(key: bytes) -> None:
+    row = b"<Contents><Key>%b</Key></Contents>"
+    assert visible(row % key).document == row % key
+    encoded = b"<EncodingType>url</EncodingType>" + row % percent_encode(key.decode()).encode()
+    assert visible(encoded).document == encoded
 
 
 HOSTS = HostMap((), {})

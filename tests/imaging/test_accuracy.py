@@ -111,11 +111,10 @@ def test_the_report_is_of_these_photos_and_agrees_with_people_by_cross_validatio
         digest.update((IQA / file).read_bytes())
     assert report["data_sha256"] == digest.hexdigest()
     found = report["cross_validation"]
-    # What this network reached; the aim, 0.73 and 0.69 with errors of 0.15, stands in docs/scoring.md.
-    assert found["biq"]["srcc"] >= 0.70
+    assert found["biq"]["srcc"] >= 0.73
     assert found["clive"]["srcc"] >= 0.69
     assert found["biq"]["rmse"] <= 0.15
-    assert found["clive"]["rmse"] <= 0.155
+    assert found["clive"]["rmse"] <= 0.15
 
 
 @pytest.mark.parametrize("name", ["biq", "clive"])
@@ -134,9 +133,7 @@ def test_the_score_falls_with_every_kind_of_distortion() -> None:
     falling = {kind: [falls([report.score for report in row[kind]], swaps=1) for row in all_series()] for kind in KINDS}
     shares = {kind: float(np.mean(found)) for kind, found in falling.items()}
     assert np.mean(list(shares.values())) >= 0.95, shares
-    # Brightening by a quarter improves some photos in the eyes of the raters: see docs/scoring.md.
-    assert min(share for kind, share in shares.items() if kind != "over") >= 0.75, shares
-    assert shares["over"] >= 0.6, shares
+    assert min(shares.values()) >= (0.85 if ALL else 0.8), shares  # of 16 photos two may fail, 36 more fail less often
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -210,7 +207,7 @@ def as_webp(image: Image.Image) -> bytes:
 @pytest.mark.parametrize("path", PRISTINE, ids=lambda path: path.stem)
 @pytest.mark.parametrize(
     ("change", "most"),
-    [(mirrored, 0.02), (cut, 0.03), (turned, 0.02), (as_webp, 0.02), (saved_again, 0.03)],
+    [(mirrored, 0.02), (cut, 0.02), (turned, 0.02), (as_webp, 0.02), (saved_again, 0.03)],
 )
 def test_a_change_that_nobody_sees_hardly_moves_the_score(path: Path, change: Any, most: float) -> None:
     image = Image.fromarray(pixels_of(path))

@@ -211,6 +211,21 @@ async def test_a_job_that_no_scorer_takes_up_in_time_is_busy(scorers: Scorers) -
     assert (await refusal(scorers, Body(PICTURE), limits=Limits(deadline_s=0.2))).kind is SCORERS_BUSY
 
 
+async def test_the_pictures_that_wait_and_those_that_are_scored_are_told_apart(scorers: Scorers) -> None:
+    client, endless = ScorerClient(scorers.address, Limits()), Body(PICTURE, end=asyncio.Event())
+    chunks: AsyncIterator[bytes] = aiter(endless)
+    asking = asyncio.create_task(client.score(chunks, declared_bytes=None))
+    async with asyncio.timeout(30):
+        while client.jobs != (1, 0):  # noqa: ASYNC110 # nobody tells
+            await asyncio.sleep(0.01)
+        scorers.start()
+        while client.jobs != (0, 1):  # noqa: ASYNC110 # nobody tells
+            await asyncio.sleep(0.01)
+        asking.cancel()
+        await asyncio.gather(asking, return_exceptions=True)
+    assert client.jobs == (0, 0)
+
+
 async def test_without_a_listener_the_scorer_has_died(scorers: Scorers) -> None:
     scorers.address += "-gone"
     assert (await refusal(scorers, Body(PICTURE))).kind is SCORER_DIED

@@ -263,3 +263,10 @@ def test_the_environment_of_a_scorer_holds_nothing_of_ours(monkeypatch: pytest.M
     environment = worker_environment()
     assert "keep-me" not in environment.values()
     assert (environment["VIPS_CONCURRENCY"], environment["OPENBLAS_NUM_THREADS"]) == ("1", "1")
+
+
+def test_a_scorer_has_the_allocator_that_was_chosen_for_us(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("LD_PRELOAD", raising=False)
+    assert "LD_PRELOAD" not in worker_environment()
+    monkeypatch.setenv("LD_PRELOAD", "libjemalloc.so.2")
+    assert worker_environment()["LD_PRELOAD"] == "libjemalloc.so.2"

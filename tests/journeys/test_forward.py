@@ -265,6 +265,17 @@ async def test_minios_answers_pass_for_s3_clients_and_are_translated_for_others(
         assert (status, b"xmlns" in body, b"<Code>NoSuchKey</Code>" in body) == (404, False, True)
 
 
+async def test_a_304_without_a_length_gets_one_where_tencents_sdk_needs_it(
+    gateway: GatewayUnderTest, store: FakeStore
+) -> None:
+    store.answers["GET /demo/a"] = (304, b"", {"ETag": '"e1"'})
+    url, host = gateway.cos_url("demo", "a")
+    status, headers, _ = await gateway.get(url, headers=host)
+    assert (status, headers["ETag"], headers["Content-Length"]) == (304, '"e1"', "0")
+    status, headers, _ = await gateway.get(gateway.s3_url("/demo/a"))
+    assert (status, "Content-Length" in headers) == (304, False)
+
+
 @pytest.mark.parametrize(
     ("path", "key_id", "status"),
     [

@@ -69,6 +69,7 @@ async def test_information_is_told_in_the_words_of_its_parameter(gateway: Gatewa
 
 async def test_information_costs_the_header_and_no_more_and_needs_no_scorer(store: FakeStore) -> None:
     store.objects["/demo/big"] = bomb(50_000) + bytes(64 * 1024 * 1024)
+    store.honours_ranges = False
     async with running_gateway(store.endpoint, "/nonexistent") as gateway:
         status, _, body = await get(gateway, "big", INFO)
         await asyncio.wait_for(store.aborted.wait(), 5)

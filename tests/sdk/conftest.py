@@ -9,9 +9,15 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.node.packages import Node, prepare_node
+from tests.stores_up.fixtures import timed
+from tests.stores_up.programs import ProgramError
+from tests.stores_up.required import unavailable
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+pytest.register_assert_rewrite("tests.matrix.operations")
 _NOT_OURS = ("ignore::ResourceWarning", "ignore::pytest.PytestUnraisableExceptionWarning")
 
 
@@ -29,3 +35,12 @@ def _collect_what_sdks_left() -> Iterator[None]:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         gc.collect()
+
+
+@pytest.fixture(scope="session")
+def node(pytestconfig: pytest.Config) -> Node:
+    try:
+        with timed(pytestconfig, "Node: install"):
+            return prepare_node()
+    except ProgramError as error:
+        unavailable(f"the npm SDKs cannot be had: {error}")

@@ -6,23 +6,19 @@ import asyncio
 import io
 import json
 import sys
-from base64 import b64decode, b64encode
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import alibabacloud_oss_v2 as oss_v2
 import boto3
 import oss2
 import urllib3
 from aiobotocore.session import get_session
 from botocore.config import Config
 from minio import Minio
-from qcloud_cos import CosConfig, CosS3Client
 
-from tests.stores_up.fixtures import BUCKET, COS_BUCKET
-from tests.stores_up.programs import ProgramError, alone, run
-from tests.stores_up.required import unavailable
+from tests.stores_up.fixtures import BUCKET
+from tests.stores_up.programs import alone, run
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -125,51 +121,6 @@ def aioboto3_python() -> Path:
     return python
 
 
-def aioboto3_s3(account: Account) -> Calls:
-    try:
-        python = aioboto3_python()
-    except ProgramError as error:
-        unavailable(f"aioboto3 cannot be had: {error}")
-    common = {"endpoint": account.http, "key_id": account.key_id, "secret": account.secret, "bucket": BUCKET}
-
-    def call(operation: str, key: str = "", data: bytes = b"") -> Any:
-        given = common | {"operation": operation, "key": key, "body": b64encode(data).decode()}
-        return json.loads(run((str(python), str(HERE / "aioboto3_driver.py"), json.dumps(given)), 60))
-
-    return Calls(
-        lambda key, data: call("put", key, data),
-        lambda key: b64decode(call("get", key)),
-        lambda key: call("length", key),
-        lambda key: call("delete", key),
-        lambda key: call("url", key),
-        lambda: set(call("listed")),
-    )
-
-
-def awscli(account: Account) -> Calls:
-    environment = {
-        "AWS_ACCESS_KEY_ID": account.key_id,
-        "AWS_SECRET_ACCESS_KEY": account.secret,
-        "AWS_REGION": "us-east-1",
-        "AWS_CONFIG_FILE": "/dev/null",
-        "AWS_SHARED_CREDENTIALS_FILE": "/dev/null",
-    }
-
-    def aws(*arguments: str, stdin: bytes = b"") -> bytes:
-        return run(
-            (sys.executable, "-m", "awscli", "--endpoint-url", account.http, *arguments), 60, stdin, **environment
-        )
-
-    return Calls(
-        lambda key, data: aws("s3", "cp", "-", f"s3://{BUCKET}/{key}", stdin=data),
-        lambda key: aws("s3", "cp", f"s3://{BUCKET}/{key}", "-"),
-        lambda key: json.loads(aws("s3api", "head-object", "--bucket", BUCKET, "--key", key))["ContentLength"],
-        lambda key: aws("s3", "rm", f"s3://{BUCKET}/{key}"),
-        lambda key: aws("s3", "presign", f"s3://{BUCKET}/{key}", "--expires-in", str(EXPIRES_S)).decode().strip(),
-        lambda: {line.split()[-1] for line in aws("s3", "ls", "--recursive", f"s3://{BUCKET}/").decode().splitlines()},
-    )
-
-
 def s3cmd(account: Account, *options: str) -> Calls:
     program = str(Path(sys.executable).with_name("s3cmd"))
     address = f"127.0.0.1:{account.port}"
@@ -236,60 +187,13 @@ def aliyun_oss2(account: Account, auth: type) -> Calls:
     )
 
 
-def aliyun_oss_v2(account: Account) -> Calls:
-    config = oss_v2.config.load_default()
-    config.credentials_provider = oss_v2.credentials.StaticCredentialsProvider(account.key_id, account.secret)
-    config.region, config.endpoint, config.retry_max_attempts = "cn-hangzhou", account.http, 1
-    client = oss_v2.Client(config)
-
-    def asked(key: str, process: str | None = None) -> Any:
-        return oss_v2.GetObjectRequest(bucket=BUCKET, key=key, process=process)
-
-    return Calls(
-        lambda key, data: client.put_object(oss_v2.PutObjectRequest(bucket=BUCKET, key=key, body=data)),
-        lambda key: client.get_object(asked(key)).body.read(),
-        lambda key: client.head_object(oss_v2.HeadObjectRequest(bucket=BUCKET, key=key)).content_length,
-        lambda key: client.delete_object(oss_v2.DeleteObjectRequest(bucket=BUCKET, key=key)),
-        lambda key: client.presign(asked(key)).url,
-        score=lambda key: oss_score(client.get_object(asked(key, "image/score")).body.read()),
-    )
-
-
-def tencent_cos(account: Account) -> Calls:
-    # Behind its proxy option it uses the vendor's own host names, which nobody needs to resolve.
-    config = CosConfig(
-        Region="ap-beijing",
-        SecretId=account.key_id,
-        SecretKey=account.secret,
-        Scheme="http",
-        Proxies={"http": account.http},
-    )
-    client = CosS3Client(config, retry=0)
-    return Calls(
-        lambda key, data: client.put_object(Bucket=COS_BUCKET, Key=key, Body=data),
-        lambda key: client.get_object(Bucket=COS_BUCKET, Key=key)["Body"].get_raw_stream().read(),
-        lambda key: int(client.head_object(Bucket=COS_BUCKET, Key=key)["Content-Length"]),
-        lambda key: client.delete_object(Bucket=COS_BUCKET, Key=key),
-        lambda key: client.get_presigned_url(COS_BUCKET, key, "GET", Expired=EXPIRES_S),
-        score=lambda key: int(client.ci_image_assess_quality(Bucket=COS_BUCKET, Key=key)["ClarityScore"]) / 100,
-    )
-
-
 CLIENTS: Mapping[str, Callable[[Account], Calls]] = {
     "boto3 V4": lambda account: boto3_s3(account, "s3v4"),
     "boto3 V2": lambda account: boto3_s3(account, "s3"),
     "boto3 V4 https": lambda account: boto3_s3(account, "s3v4", account.https),
     "boto3 V2 https": lambda account: boto3_s3(account, "s3", account.https),
     "aiobotocore": aiobotocore_s3,
-    "aioboto3": aioboto3_s3,
-    "awscli": awscli,
-    "s3cmd V4": s3cmd,
     "s3cmd V2": lambda account: s3cmd(account, "--signature-v2"),
-    "minio": minio_py,
     "minio https": lambda account: minio_py(account, account.https),
-    "oss2 V1": lambda account: aliyun_oss2(account, oss2.Auth),
     "oss2 V2": lambda account: aliyun_oss2(account, oss2.AuthV2),
-    "oss2 V4": lambda account: aliyun_oss2(account, oss2.AuthV4),
-    "alibabacloud-oss-v2": aliyun_oss_v2,
-    "cos-python": tencent_cos,
 }

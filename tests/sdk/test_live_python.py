@@ -1,4 +1,4 @@
-"""Every Python client through the gateway in front of every real store: signed headers, signed URLs, wrong secrets."""
+"""Further ways to sign and to connect, through the gateway in front of every real store; the rest is in the matrix."""
 
 from __future__ import annotations
 
@@ -21,9 +21,7 @@ if TYPE_CHECKING:
 pytestmark = [pytest.mark.store, pytest.mark.timeout(400)]
 PICTURE = encode(photo_like(480, 360), "JPEG", quality=90)
 each_client = pytest.mark.parametrize("client", CLIENTS)
-each_scoring_client = pytest.mark.parametrize(
-    "client", [name for name in CLIENTS if name.startswith(("oss", "ali", "cos"))]
-)
+each_scoring_client = pytest.mark.parametrize("client", [name for name in CLIENTS if name.startswith("oss")])
 
 
 @pytest.fixture(scope="module")
@@ -58,9 +56,7 @@ def test_a_client_puts_looks_gets_lists_and_deletes(live: Live, account: Account
 @each_client
 def test_a_signed_url_gets_the_object(account: Account, client: str, stored: str) -> None:
     url = CLIENTS[client](account).url(stored)
-    # As a proxy, the gateway answers for host names that nobody resolves here.
-    proxies = {"http": account.http} if "myqcloud" in url else None
-    answer = requests.get(url, proxies=proxies, verify=account.ca_file, timeout=30)
+    answer = requests.get(url, verify=account.ca_file, timeout=30)
     assert (answer.status_code, answer.content) == (200, PICTURE)
 
 

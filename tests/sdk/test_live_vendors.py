@@ -1,4 +1,4 @@
-"""Aliyun's and Tencent's own Python SDKs do their daily work through the gateway, on every real store."""
+"""What Aliyun's and Tencent's own Python SDKs rely on beyond the matrix, through the gateway on every real store."""
 
 from __future__ import annotations
 
@@ -12,7 +12,6 @@ from tests.sdk.live_clients import Account
 from tests.sdk.vendor_calls import Vendor, expected_listing, whole_listing
 from tests.sdk.vendor_cos import Cos
 from tests.sdk.vendor_oss import Oss2, OssV2
-from tests.stores_up.fixtures import BUCKET
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -58,23 +57,11 @@ def md5(data: bytes) -> str:
     return hashlib.md5(data, usedforsecurity=False).hexdigest()
 
 
-def test_objects_with_their_metadata_are_put_read_in_ranges_and_looked_at(vendor: Vendor, folder: str) -> None:
-    key, data = f"{folder}a b+c.txt", b"0123456789"
-    assert vendor.put(key, data, "blue") == md5(data)
-    assert vendor.get(key) == data
-    assert vendor.get(key, 2, 4) == b"234"
-    assert vendor.meta(key) == (10, md5(data), "blue")
-    assert (vendor.exists(key), vendor.exists(f"{key}.not")) == (True, False)
-    assert vendor.code(lambda: vendor.get(f"{key}.not")) == "NoSuchKey"
-    vendor.delete(key)
-    assert not vendor.exists(key)
-
-
-def test_a_copy_has_its_source_s_bytes_and_tells_its_entity_tag(vendor: Vendor, folder: str) -> None:
+def test_a_copy_tells_its_entity_tag_and_what_it_could_not_find(vendor: Vendor, folder: str) -> None:
     source, key, data = f"{folder}from \u56fe+%.txt", f"{folder}to.txt", b"copied"
-    vendor.put(source, data, "red")
+    vendor.put(source, data)
     assert vendor.copy(source, key) == md5(data)
-    assert (vendor.get(key), vendor.meta(key)[2]) == (data, "red")
+    assert (vendor.exists(key), vendor.exists(f"{folder}not")) == (True, False)
     assert vendor.code(lambda: vendor.copy(f"{folder}not", key)) == "NoSuchKey"
 
 
@@ -107,11 +94,6 @@ def test_a_batch_delete_removes_what_it_names_and_says_so_unless_it_is_quiet(
     assert vendor.page(folder).keys == [f"{folder}kept"]
 
 
-def test_acls_are_told_by_their_names(vendor: Vendor, folder: str) -> None:
-    vendor.put(f"{folder}a", b"x")
-    assert (vendor.acl(f"{folder}a"), vendor.bucket_acl()) == ("private", "private")
-
-
 def test_an_upload_that_forbids_overwriting_leaves_what_is_there(vendor: Vendor, folder: str) -> None:
     vendor.put_once(f"{folder}a", b"first")
     assert vendor.code(lambda: vendor.put_once(f"{folder}a", b"second")) == "FileAlreadyExists"
@@ -142,10 +124,3 @@ def test_parts_become_an_object_when_they_are_completed(vendor: Vendor, folder: 
     assert vendor.meta(key)[:2] == (15 * MIB + 3, etag)
     assert vendor.get(key) == b"".join([*parts, parts[0], b"end"])
     assert vendor.code(lambda: vendor.parts(key, "no-such-upload")) == "NoSuchUpload"
-
-
-def test_buckets_are_listed_located_made_and_removed(vendor: Vendor) -> None:
-    assert BUCKET in vendor.buckets()
-    assert vendor.location().removeprefix("oss-") in ("us-east-1", "default")  # what Swift and RGW call theirs
-    vendor.make_and_remove_bucket()
-    assert not [name for name in vendor.buckets() if name.startswith("vendors-own")]

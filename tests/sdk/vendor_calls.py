@@ -8,8 +8,6 @@ from typing import TYPE_CHECKING, Protocol
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-OTHER_BUCKET = "vendors-own"
-
 
 @dataclass(frozen=True)
 class Page:
@@ -44,7 +42,6 @@ class Vendor(Protocol):
     def abort(self, key: str, upload: str) -> None: ...
     def buckets(self) -> list[str]: ...
     def location(self) -> str: ...
-    def make_and_remove_bucket(self) -> None: ...
     def code(self, call: Callable[[], object]) -> str: ...  # the error code that a call ends with
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from qcloud_cos import CosConfig, CosS3Client
 from qcloud_cos.cos_exception import CosServiceError
 
-from tests.sdk.vendor_calls import OTHER_BUCKET, Page, bare
+from tests.sdk.vendor_calls import Page, bare
 from tests.stores_up.fixtures import COS_BUCKET
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ class Cos:
             Scheme="http",
             Proxies={"http": account.http},
         )
-        self._client: Any = CosS3Client(config, retry=0)
+        self.client: Any = CosS3Client(config, retry=0)
         self._of = {"Bucket": COS_BUCKET}
 
     def _source(self, key: str) -> dict[str, str]:
@@ -36,26 +36,26 @@ class Cos:
 
     def put(self, key: str, data: bytes, meta: str = "") -> str:
         metadata = {"Metadata": {"x-cos-meta-colour": meta}} if meta else {}
-        return bare(self._client.put_object(**self._of, Key=key, Body=data, **metadata)["ETag"])
+        return bare(self.client.put_object(**self._of, Key=key, Body=data, **metadata)["ETag"])
 
     def get(self, key: str, start: int | None = None, end: int | None = None) -> bytes:
         span = {} if start is None else {"Range": f"bytes={start}-{end}"}
-        answer = self._client.get_object(**self._of, Key=key, **span)
+        answer = self.client.get_object(**self._of, Key=key, **span)
         return bytes(answer["Body"].get_raw_stream().read())
 
     def meta(self, key: str) -> tuple[int, str, str]:
-        found = self._client.head_object(**self._of, Key=key)
+        found = self.client.head_object(**self._of, Key=key)
         return int(found["Content-Length"]), bare(found["ETag"]), found.get("x-cos-meta-colour", "")
 
     def exists(self, key: str) -> bool:
-        assert self._client.bucket_exists(COS_BUCKET)
-        return bool(self._client.object_exists(COS_BUCKET, key))
+        assert self.client.bucket_exists(COS_BUCKET)
+        return bool(self.client.object_exists(COS_BUCKET, key))
 
     def copy(self, source: str, key: str) -> str:
-        return bare(self._client.copy_object(**self._of, Key=key, CopySource=self._source(source))["ETag"])
+        return bare(self.client.copy_object(**self._of, Key=key, CopySource=self._source(source))["ETag"])
 
     def page(self, prefix: str = "", delimiter: str = "", marker: str = "", most: int = 100) -> Page:
-        found = self._client.list_objects(**self._of, Prefix=prefix, Delimiter=delimiter, Marker=marker, MaxKeys=most)
+        found = self.client.list_objects(**self._of, Prefix=prefix, Delimiter=delimiter, Marker=marker, MaxKeys=most)
         assert all(row["StorageClass"] == "STANDARD" for row in found.get("Contents", []))
         assert (found["Name"], found["Prefix"] or "") == (COS_BUCKET, prefix)
         keys = [row["Key"] for row in found.get("Contents", [])]
@@ -63,36 +63,34 @@ class Cos:
         return Page(keys, prefixes, found["NextMarker"] if found["IsTruncated"] == "true" else "")
 
     def delete(self, key: str) -> None:
-        self._client.delete_object(**self._of, Key=key)
+        self.client.delete_object(**self._of, Key=key)
 
     def delete_all(self, keys: list[str], *, quiet: bool = False) -> list[str]:
         wanted = {"Object": [{"Key": key} for key in keys], "Quiet": str(quiet).lower()}
-        return [row["Key"] for row in self._client.delete_objects(**self._of, Delete=wanted).get("Deleted", [])]
+        return [row["Key"] for row in self.client.delete_objects(**self._of, Delete=wanted).get("Deleted", [])]
 
     def acl(self, key: str) -> str:
-        return str(self._client.get_object_acl(**self._of, Key=key)["CannedACL"])
+        return str(self.client.get_object_acl(**self._of, Key=key)["CannedACL"])
 
     def bucket_acl(self) -> str:
-        return str(self._client.get_bucket_acl(**self._of)["CannedACL"])
+        return str(self.client.get_bucket_acl(**self._of)["CannedACL"])
 
     def put_once(self, key: str, data: bytes) -> None:
-        self._client.put_object(**self._of, Key=key, Body=data, Metadata={"x-cos-forbid-overwrite": "true"})
+        self.client.put_object(**self._of, Key=key, Body=data, Metadata={"x-cos-forbid-overwrite": "true"})
 
     def copy_once(self, source: str, key: str) -> None:
         once = {"x-cos-forbid-overwrite": "true"}
-        self._client.copy_object(**self._of, Key=key, CopySource=self._source(source), Metadata=once)
+        self.client.copy_object(**self._of, Key=key, CopySource=self._source(source), Metadata=once)
 
     def begin(self, key: str) -> str:
-        return str(self._client.create_multipart_upload(**self._of, Key=key)["UploadId"])
+        return str(self.client.create_multipart_upload(**self._of, Key=key)["UploadId"])
 
     def part(self, key: str, upload: str, number: int, data: bytes) -> str:
-        return bare(
-            self._client.upload_part(**self._of, Key=key, Body=data, PartNumber=number, UploadId=upload)["ETag"]
-        )
+        return bare(self.client.upload_part(**self._of, Key=key, Body=data, PartNumber=number, UploadId=upload)["ETag"])
 
     def copy_part(self, key: str, upload: str, number: int, source: str) -> str:
         whole = f"bytes=0-{self.meta(source)[0] - 1}"
-        found = self._client.upload_part_copy(
+        found = self.client.upload_part_copy(
             **self._of,
             Key=key,
             PartNumber=number,
@@ -106,7 +104,7 @@ class Cos:
         rows: list[Any] = []
         marker = "0"
         while True:
-            found = self._client.list_parts(**self._of, Key=key, UploadId=upload, MaxParts=1, PartNumberMarker=marker)
+            found = self.client.list_parts(**self._of, Key=key, UploadId=upload, MaxParts=1, PartNumberMarker=marker)
             rows, marker = rows + found.get("Part", []), found["NextPartNumberMarker"]
             if found["IsTruncated"] == "false":
                 return [(int(row["PartNumber"]), bare(row["ETag"]), int(row["Size"])) for row in rows]
@@ -115,7 +113,7 @@ class Cos:
         rows: list[Any] = []
         markers = {"KeyMarker": "", "UploadIdMarker": ""}
         while True:
-            found = self._client.list_multipart_uploads(**self._of, Prefix=prefix, MaxUploads=1, **markers)
+            found = self.client.list_multipart_uploads(**self._of, Prefix=prefix, MaxUploads=1, **markers)
             rows += found.get("Upload", [])
             markers = {"KeyMarker": found["NextKeyMarker"] or "", "UploadIdMarker": found["NextUploadIdMarker"] or ""}
             if found["IsTruncated"] == "false":
@@ -123,26 +121,20 @@ class Cos:
 
     def complete(self, key: str, upload: str, parts: list[tuple[int, str]]) -> str:
         rows = {"Part": [{"PartNumber": number, "ETag": f'"{etag}"'} for number, etag in parts]}
-        found = self._client.complete_multipart_upload(**self._of, Key=key, UploadId=upload, MultipartUpload=rows)
+        found = self.client.complete_multipart_upload(**self._of, Key=key, UploadId=upload, MultipartUpload=rows)
         assert (found["Bucket"], found["Key"]) == (COS_BUCKET, key)
         return bare(found["ETag"])
 
     def abort(self, key: str, upload: str) -> None:
-        self._client.abort_multipart_upload(**self._of, Key=key, UploadId=upload)
+        self.client.abort_multipart_upload(**self._of, Key=key, UploadId=upload)
 
     def buckets(self) -> list[str]:
-        found = self._client.list_buckets()["Buckets"]
+        found = self.client.list_buckets()["Buckets"]
         rows = found["Bucket"]
         return [row["Name"] for row in (rows if isinstance(rows, list) else [rows])]
 
     def location(self) -> str:
-        return str(self._client.get_bucket_location(**self._of)["LocationConstraint"])
-
-    def make_and_remove_bucket(self) -> None:
-        name = f"{OTHER_BUCKET}-1250000000"
-        self._client.create_bucket(Bucket=name)
-        assert self._client.bucket_exists(name)
-        self._client.delete_bucket(Bucket=name)
+        return str(self.client.get_bucket_location(**self._of)["LocationConstraint"])
 
     def code(self, call: Callable[[], object]) -> str:
         try:

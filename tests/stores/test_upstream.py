@@ -196,6 +196,15 @@ async def test_the_store_sees_the_clients_headers_and_none_that_were_invented() 
     assert (put.headers["content-length"], put.body) == ("5", b"abcde")
 
 
+async def test_a_header_that_came_twice_is_not_signed_unless_the_store_insists() -> None:
+    twice = (("range", "bytes=0-1"), ("range", "bytes=2-3"), ("x-amz-meta-a", "1"), ("x-amz-meta-a", "2"))
+    async with both(OK) as (store, upstream):
+        await ask(upstream, StoreRequest("GET", "a", "", (("x-odd", "1"), *twice)))
+    signed = store.requests[0].headers["authorization"].partition("SignedHeaders=")[2].partition(",")[0].split(";")
+    assert signed == ["host", "x-amz-content-sha256", "x-amz-date", "x-amz-meta-a", "x-odd"]
+    assert "range" in store.requests[0].headers
+
+
 async def test_the_head_of_an_answer_comes_as_the_store_sent_it() -> None:
     head = "HTTP/1.1 418 Odd Reason\r\nX-Twice: 1\r\nx-twice: 2\r\nX-Bytes: é\r\nContent-Length: 0\r\n\r\n"
     async with both(head.encode("latin-1")) as (_, upstream), upstream.open("b", GET) as answer:

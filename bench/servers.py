@@ -1,0 +1,194 @@
+"""The servers under test: the gateway, nginx as origin and as proxy, rclone, and a plain aiobotocore proxy."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from bench.load import pinned
+from gateway.auth import aws_v4
+from gateway.credentials import Secret
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+    from contextlib import ExitStack
+
+    from gateway.stores.embedded import StoreAccess
+
+KEY_ID, SECRET = "BENCH", Secret("bench-secret")
+NGINX = """
+daemon off; worker_processes {workers}; pid {folder}/pid; error_log {folder}/error.log;
+events {{ worker_connections 1024; }}
+http {{
+  access_log off; sendfile on; tcp_nopush on; keepalive_requests 1000000; default_type application/octet-stream;
+  client_body_temp_path {folder}/b; proxy_temp_path {folder}/p; fastcgi_temp_path {folder}/f;
+  uwsgi_temp_path {folder}/u; scgi_temp_path {folder}/s;
+{servers}
+}}
+"""
+ORIGIN = """
+  server {{ listen 127.0.0.1:{port}; root {folder}/files;
+    add_header x-amz-request-id $request_id; add_header x-amz-id-2 "c3RvcmU="; add_header x-amz-version-id null;
+    add_header x-amz-meta-made-by bench; }}
+"""
+PROXY = """
+  upstream origin {{ server {origin}; keepalive 64; }}
+  server {{ listen 127.0.0.1:{port};
+    location / {{ proxy_pass http://origin; proxy_http_version 1.1; proxy_buffering {buffering};
+      proxy_set_header Connection ""; proxy_set_header Host {origin}; }} }}
+"""
+GATEWAY = """
+[server]
+listen = "127.0.0.1:{listen}"
+admin_listen = "127.0.0.1:{admin}"
+scorers = 1
+workers = {workers}
+[upstream.origin]
+endpoint = "{access.endpoint}"
+region = "{access.region}"
+access_key = "{access.access_key_id}"
+secret = "{secret}"
+[keys]
+file = "{folder}/keys.toml"
+"""
+KEYS = f"""
+[[identity]]
+name = "bench"
+[[identity.key]]
+id = "{KEY_ID}"
+secret = "{SECRET.reveal()}"
+[[identity.statement]]
+actions = ["*"]
+resources = ["*"]
+"""
+
+
+def signed(authority: str, path: str, key_id: str = KEY_ID, secret: Secret = SECRET, query: str = "") -> str:
+    query = aws_v4.presign(
+        "GET",
+        path,
+        query,
+        authority,
+        access_key_id=key_id,
+        secret=secret,
+        region="us-east-1",
+        expires_s=3600,
+        now=datetime.now(UTC),
+    )
+    return f"http://{authority}{path}?{query}"
+
+
+def start_origin(stack: ExitStack, folder: Path, sizes: Mapping[str, int], core: int | None = None) -> str:
+    """Serve random files with S3's headers; return the authority."""
+    files = folder / "files" / "bench"
+    files.mkdir(parents=True)
+    for key, size in sizes.items():
+        (files / key).write_bytes(os.urandom(size))
+    port = free_port()
+    _start_nginx(stack, folder, ORIGIN.format(port=port, folder=folder), port, 1, core)
+    return f"127.0.0.1:{port}"
+
+
+def start_nginx_proxy(
+    stack: ExitStack, folder: Path, origin: str, *, buffering: bool, workers: int, core: int | None
+) -> tuple[str, int]:
+    """Start nginx in front of an origin; return its authority and its pid."""
+    port = free_port()
+    servers = PROXY.format(origin=origin, port=port, buffering="on" if buffering else "off")
+    return f"127.0.0.1:{port}", _start_nginx(stack, folder, servers, port, workers, core)
+
+
+def _start_nginx(stack: ExitStack, folder: Path, servers: str, port: int, workers: int, core: int | None) -> int:
+    folder.mkdir(exist_ok=True)
+    folder.chmod(0o755)  # nginx's workers are another user
+    (folder / "nginx.conf").write_text(NGINX.format(folder=folder, servers=servers, workers=workers))
+    command = pinned(["nginx", "-c", str(folder / "nginx.conf"), "-p", str(folder)], core)
+    return stack.enter_context(running(command, dict(os.environ), f"http://127.0.0.1:{port}/"))
+
+
+def start_gateway(
+    stack: ExitStack,
+    folder: Path,
+    access: StoreAccess,
+    listen: int,
+    admin: int,
+    *,
+    workers: int = 0,
+    core: int | None = None,
+) -> int:
+    folder.mkdir(exist_ok=True)
+    settings = folder / "gateway.toml"
+    secret = access.secret.reveal()
+    settings.write_text(
+        GATEWAY.format(listen=listen, admin=admin, access=access, secret=secret, folder=folder, workers=workers)
+    )
+    (folder / "keys.toml").write_text(KEYS)
+    (folder / "keys.toml").chmod(0o600)
+    command = pinned([sys.executable, "-m", "gateway", "serve", "--config", str(settings)], core)
+    return stack.enter_context(running(command, dict(os.environ), f"http://127.0.0.1:{admin}/readyz"))
+
+
+def start_plain_proxy(stack: ExitStack, access: StoreAccess, workers: int, core: int | None) -> tuple[str, int]:
+    """Start what people write with aiobotocore; return its authority and its pid."""
+    port = free_port()
+    arguments = [str(port), str(workers), access.endpoint, access.access_key_id, access.secret.reveal()]
+    command = pinned([sys.executable, "-m", "bench.plain_proxy", *arguments], core)
+    return f"127.0.0.1:{port}", stack.enter_context(running(command, dict(os.environ), f"http://127.0.0.1:{port}/"))
+
+
+def rclone_program() -> str | None:
+    """Return where rclone is: a wheel beside this Python, or the system's own."""
+    return shutil.which("rclone", path=str(Path(sys.executable).parent)) or shutil.which("rclone")
+
+
+def start_rclone(stack: ExitStack, program: str, access: StoreAccess) -> tuple[str, int]:
+    """Start `rclone serve s3` in front of a store, its listings kept for an hour; return its authority and its pid."""
+    port = free_port()
+    remote = {
+        "TYPE": "s3",
+        "PROVIDER": "Ceph",
+        "ENDPOINT": access.endpoint,
+        "ACCESS_KEY_ID": access.access_key_id,
+        "SECRET_ACCESS_KEY": access.secret.reveal(),
+    }
+    environment = {**os.environ, **{f"RCLONE_CONFIG_STORE_{name}": value for name, value in remote.items()}}
+    key = f"{KEY_ID},{SECRET.reveal()}"
+    command = [program, "serve", "s3", "store:", "--addr", f"127.0.0.1:{port}", "--auth-key", key]
+    command += ["--read-only", "--dir-cache-time", "1h", "--config", os.devnull]
+    return f"127.0.0.1:{port}", stack.enter_context(running(command, environment, f"http://127.0.0.1:{port}/"))
+
+
+@contextmanager
+def running(command: list[str], environment: dict[str, str], ready: str) -> Iterator[int]:
+    """Run a server until leaving; it is ready when it answers at all, whatever it answers (/readyz: 503 is "no")."""
+    process = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    strict = ["-f"] if ready.endswith("/readyz") else []
+    try:
+        for _ in range(600):
+            probe = ["curl", "-s", *strict, "-o", os.devnull, ready]
+            if subprocess.run(probe, check=False).returncode == 0:
+                break
+            if process.poll() is not None:
+                sys.exit(f"{command} ended with {process.returncode}")
+            time.sleep(0.1)
+        else:
+            sys.exit(f"{command[0]} did not become ready")
+        yield process.pid
+    finally:
+        process.send_signal(signal.SIGTERM)
+        process.wait(30)
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])

@@ -1,0 +1,39 @@
+"""The access line: which requests get one, and how it is written. Pure."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from gateway.telemetry_settings import TelemetrySettings
+
+_PLAIN = re.compile(r"[!#-<>-\[\]-~]+")  # printable ASCII without blank, quote, equals sign and backslash
+
+
+def is_slow(elapsed_s: float, settings: TelemetrySettings) -> bool:
+    """Tell whether a request took so long that it is worth a warning."""
+    return 0 < settings.slow_s <= elapsed_s
+
+
+def is_chosen(request_id: str, status: int, settings: TelemetrySettings) -> bool:
+    """Tell whether a request that was not slow gets its line: the store's and our failures always, others by share.
+
+    The choice follows from the request id, which is random: all lines of one request are chosen, or none.
+    """
+    return status == 0 or status >= 500 or int(request_id[:8], 16) < settings.sample * 2**32
+
+
+def line(told: Mapping[str, str | int], log_format: str) -> str:
+    """Return one line of printable ASCII: key=value with JSON's quotes where they are needed, else a JSON object."""
+    if log_format != "logfmt":
+        return json.dumps(told, ensure_ascii=True)
+    return " ".join(f"{name}={_value(value)}" for name, value in told.items())
+
+
+def _value(value: str | int) -> str:
+    text = value if isinstance(value, str) else json.dumps(value)
+    return text if _PLAIN.fullmatch(text) else json.dumps(text, ensure_ascii=True)

@@ -1,0 +1,66 @@
+"""What is remembered of an object that was processed, as bytes of versioned JSON. Pure; must not know caches."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING
+
+from gateway.dialects.base import StoredObject
+from gateway.errors import (
+    IMAGE_DAMAGED,
+    IMAGE_FILE_TOO_LARGE,
+    IMAGE_SIDE_TOO_LONG,
+    IMAGE_TOO_LARGE,
+    NOT_AN_IMAGE,
+    NOT_IMPLEMENTED,
+    ApiError,
+)
+from gateway.imaging import messages
+
+if TYPE_CHECKING:
+    from gateway.report import Result
+
+_FORM = 1  # changes whenever older values could be misread
+# What the bytes alone decide; anything else may go better next time.
+_LASTING = (
+    NOT_AN_IMAGE,
+    IMAGE_DAMAGED,
+    IMAGE_TOO_LARGE,
+    IMAGE_SIDE_TOO_LONG,
+    IMAGE_FILE_TOO_LARGE,
+    NOT_IMPLEMENTED,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Remembered:
+    """What the store said of an object (`stored.etag` is the object's own), and what was found in it."""
+
+    stored: StoredObject
+    outcome: Result | ApiError
+
+    @property
+    def lasts(self) -> bool:
+        """Tell whether the same bytes would give the same outcome, and the same bytes can be told from others."""
+        is_decided = not isinstance(self.outcome, ApiError) or self.outcome.kind in _LASTING
+        return bool(self.stored.etag) and is_decided
+
+
+def encode(name: str, remembered: Remembered) -> bytes:
+    """Return the value that is kept under the name."""
+    stored, outcome = asdict(remembered.stored), messages.to_json(remembered.outcome)
+    document = {"form": _FORM, "name": name, "stored": stored, "outcome": outcome}
+    return json.dumps(document, separators=(",", ":")).encode("ascii")
+
+
+def decode(name: str, value: bytes) -> Remembered | None:
+    """Read `encode`'s value; None for anything that it would not have written under this name."""
+    try:
+        document = json.loads(value)
+        if (document["form"], document["name"]) != (_FORM, name):
+            return None
+        stored = StoredObject(**{field: str(told) for field, told in document["stored"].items()})
+        return Remembered(stored, messages.from_json(document["outcome"]))
+    except (AttributeError, KeyError, TypeError, ValueError):
+        return None
