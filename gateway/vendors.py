@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping  # noqa: TC003 # get_type_hints reads the fields' types when settings are loaded
 from dataclasses import dataclass, field
-from importlib.util import find_spec
 from typing import TYPE_CHECKING, Literal
 
 from gateway.credentials import Secret
+from gateway.stores.redis_url import redis_url_contradictions
 
 if TYPE_CHECKING:
     from collections.abc import Container, Iterator
@@ -119,8 +119,4 @@ def cloud_contradictions(
             yield f"clouds: the delivery host {host} already means something else"
     if not tasks.concurrent or not tasks.attempts or not tasks.deliveries or not tasks.poll_s or tasks.lease_s < 0.1:
         yield "tasks: concurrent, attempts, deliveries and poll_s must not be 0, nor lease_s less than 0.1"
-    url = tasks.url.reveal()
-    if url and not url.startswith(("redis://", "rediss://", "unix://")):
-        yield "tasks.url: must start with redis://, rediss:// or unix://"
-    if url and find_spec("redis") is None:
-        yield "tasks.url: needs an optional package: pip install 's3-score-gateway[redis]'"
+    yield from redis_url_contradictions("tasks.url", tasks.url.reveal())

@@ -48,7 +48,8 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "gateway.authorise": (*CORE, "gateway.dialects.base", "gateway.dialects.rights", "gateway.settings"),
     "gateway.report": (),
     "gateway.assets": (),
-    "gateway.vendors": ("gateway.credentials",),
+    "gateway.vendors": ("gateway.credentials", "gateway.stores.redis_url"),
+    "gateway.stores.redis_url": (),
     "gateway.proxies": ("gateway.request",),
     "gateway.auth.": (*CORE, *AUTH),
     "gateway.auth.cloudfront": (*CORE, *AUTH, "gateway.proxies"),
@@ -107,7 +108,7 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "gateway.stores.fetch_rules": CORE,
     "gateway.stores.fetch": (*CORE, "gateway.stores.fetch_rules"),
     "gateway.stores.cache": ("gateway.errors", "gateway.stores.cache_settings"),
-    "gateway.stores.cache_settings": ("gateway.credentials",),
+    "gateway.stores.cache_settings": ("gateway.credentials", "gateway.stores.redis_url"),
     "gateway.stores.listing": (*CORE, "gateway.dialects.base", "gateway.dialects.xml", *STORES),
     "gateway.stores.documents": (*CORE, "gateway.dialects.base", "gateway.dialects.xml", *STORES),
     "gateway.stores.uploads": (

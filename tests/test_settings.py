@@ -216,6 +216,6 @@ def test_reserved_paths_belong_to_the_apis_that_are_answered() -> None:
 def test_a_shared_cache_that_cannot_be_used_is_told_at_start(
     monkeypatch: pytest.MonkeyPatch, url: str, words: str
 ) -> None:
-    monkeypatch.setattr("gateway.stores.cache_settings.find_spec", lambda _name: None)
+    monkeypatch.setattr("gateway.stores.redis_url.find_spec", lambda _name: None)
     with pytest.raises(SettingsError, match=f"cache.url: .*{words}"):
         load(None, {"GATEWAY_CACHE__URL": url}, STORE)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from gateway.imaging.plain import is_plain
+from gateway.imaging.small import SMALL_LONG_SIDE
 from gateway.imaging.strips import sample, strips
 from gateway.report import Flags
 
@@ -19,7 +20,6 @@ if TYPE_CHECKING:
     from gateway.imaging.views import Pixels
 
 _LONG_RATIO = 3
-_SMALL_LONG_SIDE = 179
 _BIG_SHORT_SIDE = 1000
 _DOTS = 64  # a side; they show most pictures to be coloured, and most photos not to be plain
 
@@ -35,7 +35,7 @@ def find_flags(picture: Picture, facts: Facts) -> Flags:
     return Flags(
         long_image=long_side >= _LONG_RATIO * short_side,
         black_and_white=is_grey(picture.image, dots, exact=facts.lossless),
-        small_image=long_side < _SMALL_LONG_SIDE,
+        small_image=long_side < SMALL_LONG_SIDE,
         big_image=short_side > _BIG_SHORT_SIDE,
         pure_image=is_plain(picture.image, dots),
     )

@@ -10,7 +10,7 @@ from gateway.report import Flags, QualityReport
 if TYPE_CHECKING:
     from gateway.imaging.facts import Facts
 
-_LONG_SIDE = 179  # pixels, as in `flags`, which looks at the decoded picture
+SMALL_LONG_SIDE = 179  # pixels; `flags` asks it of the decoded picture
 
 
 def small_report(facts: Facts) -> QualityReport | None:
@@ -19,7 +19,7 @@ def small_report(facts: Facts) -> QualityReport | None:
     Everything but the flag, the format and the sides (as stored) is zero or empty. A header that does not tell the
     sides decides nothing.
     """
-    if not 0 < max(facts.width, facts.height) < _LONG_SIDE:
+    if not 0 < max(facts.width, facts.height) < SMALL_LONG_SIDE:
         return None
     return QualityReport(
         score=0.0,

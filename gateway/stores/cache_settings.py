@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
 from gateway.credentials import Secret
+from gateway.stores.redis_url import redis_url_contradictions
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -26,8 +26,4 @@ class CacheSettings:
 
 def cache_contradictions(cache: CacheSettings) -> Iterator[str]:
     """Yield each mistake, with its setting's name."""
-    url = cache.url.reveal()
-    if url and not url.startswith(("redis://", "rediss://", "unix://")):
-        yield "cache.url: must start with redis://, rediss:// or unix://"
-    if url and find_spec("redis") is None:
-        yield "cache.url: needs an optional package: pip install 's3-score-gateway[redis]'"
+    yield from redis_url_contradictions("cache.url", cache.url.reveal())

@@ -12,7 +12,7 @@ from gateway.errors import UPSTREAM_BROKEN, ApiError, from_store
 from gateway.request import percent_encode
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, AsyncIterator
+    from collections.abc import AsyncGenerator
 
     from gateway.dialects.xml import Element
     from gateway.stores.upstream import StoreBucket
@@ -29,12 +29,6 @@ class Listed:
     etag: str
     size: int
     modified: str
-
-
-async def list_keys(bucket: StoreBucket, prefix: str) -> AsyncIterator[str]:
-    """Yield every key that starts with `prefix`, in the store's order; see `list_objects`."""
-    async for listed in list_objects(bucket, prefix):
-        yield listed.key
 
 
 async def list_objects(

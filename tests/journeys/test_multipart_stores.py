@@ -23,7 +23,7 @@ from gateway.settings import UpstreamSettings
 from gateway.stores import parts as hidden
 from gateway.stores.documents import stored_etag
 from gateway.stores.keys import StaticKey, UpstreamKey
-from gateway.stores.listing import list_keys
+from gateway.stores.listing import list_objects
 from gateway.stores.uploads import Upload
 from gateway.stores.upstream import Body, StoreBucket, Upstream
 from tests.fake_uploads import etag
@@ -70,7 +70,7 @@ async def gateway(place: Place) -> AsyncIterator[StoreBucket]:
 async def bucket(place: Place) -> AsyncIterator[StoreBucket]:
     async with gateway(place) as made:
         yield made
-        assert [key async for key in list_keys(made, ".gateway-parts/")] == [], "nothing hidden stays"
+        assert [found.key async for found in list_objects(made, ".gateway-parts/")] == [], "nothing hidden stays"
 
 
 async def begun(bucket: StoreBucket) -> Upload:

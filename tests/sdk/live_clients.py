@@ -23,6 +23,8 @@ from tests.stores_up.programs import alone, run
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from tests.served import Place
+
 EXPIRES_S = 600
 COS_DOMAIN = "cos.ap-beijing.myqcloud.com"
 HERE = Path(__file__).resolve().parent
@@ -39,6 +41,12 @@ class Account:
     ca_file: str
     key_id: str
     secret: str
+
+    @classmethod
+    def of(cls, place: Place) -> Account:
+        """A gateway that is there over http alone."""
+        port = int(place.authority.rpartition(":")[2])
+        return cls(port, 0, "", place.key_id, place.secret.reveal())
 
     @property
     def http(self) -> str:

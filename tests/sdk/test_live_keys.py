@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from tests.served import Place
     from tests.stores_up.fixtures import Live
 
 IS_LONG = os.environ.get("LIVE_LONG") == "1"
@@ -35,10 +34,6 @@ on_rgw = pytest.mark.parametrize("live", ["rgw"], indirect=True)
 def share(names: Sequence[str], of: str, store: str) -> list[str]:
     """Return a client's share of the names: another one for each, so that together they have them all."""
     return list(names) if IS_LONG else list(names[[*CLIENTS, *FOLDER_CLIENTS].index(of) :: SHARES[store]])
-
-
-def account(place: Place) -> Account:
-    return Account(int(place.authority.rpartition(":")[2]), 0, "", place.key_id, place.secret.reveal())
 
 
 @pytest.fixture
@@ -58,7 +53,7 @@ def test_there_are_two_hundred_names() -> None:
 @pytest.mark.parametrize("client", CLIENTS)
 def test_names_come_back_as_they_were(live: Live, client: str, store_name: str) -> None:
     keys = share(KEYS, client, store_name)
-    with CLIENTS[client](account(live.gateway.place)) as calls:
+    with CLIENTS[client](Account.of(live.gateway.place)) as calls:
         told = round_trips(calls, live.store, keys)
     failed, expected = set(told), unsendable(client, store_name) & set(keys)
     assert failed == expected, {key: told.get(key, "went well") for key in failed ^ expected}
@@ -68,7 +63,7 @@ def test_names_come_back_as_they_were(live: Live, client: str, store_name: str) 
 def test_what_fails_fails_at_the_store_too(live: Live, client: str, store_name: str) -> None:
     expected = unsendable(client, store_name)
     wanted = expected | set(share(KEYS, client, store_name))
-    with CLIENTS[client](account(live.store)) as calls:
+    with CLIENTS[client](Account.of(live.store)) as calls:
         assert set(round_trips(calls, live.store, sorted(wanted))) == expected
 
 
@@ -80,6 +75,6 @@ def test_without_a_client_every_name_comes_back(live: Live) -> None:
 @on_rgw
 @pytest.mark.parametrize("client", FOLDER_CLIENTS)
 def test_names_of_files_come_back_as_they_were(live: Live, client: str, tmp_path: Path) -> None:
-    calls = FOLDER_CLIENTS[client](account(live.gateway.place))
+    calls = FOLDER_CLIENTS[client](Account.of(live.gateway.place))
     names = share(file_names(), client, "rgw")
     assert set(round_trip_of_files(calls, live.store, names, tmp_path)) == unsendable(client) & set(names)

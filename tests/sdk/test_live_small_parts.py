@@ -33,10 +33,8 @@ HIDDEN = ".gateway-parts/"
 
 @pytest.fixture(params=VENDORS)
 def vendor(request: pytest.FixtureRequest, live: Live) -> Vendor:
-    place = live.gateway.place
-    port = int(place.authority.rpartition(":")[2])
     name: str = request.param
-    return VENDORS[name](Account(port, 0, "", place.key_id, place.secret.reveal()))
+    return VENDORS[name](Account.of(live.gateway.place))
 
 
 @pytest.fixture

@@ -34,9 +34,8 @@ class Cos:
     def _source(self, key: str) -> dict[str, str]:
         return {"Bucket": COS_BUCKET, "Key": key, "Region": REGION}
 
-    def put(self, key: str, data: bytes, meta: str = "") -> str:
-        metadata = {"Metadata": {"x-cos-meta-colour": meta}} if meta else {}
-        return bare(self.client.put_object(**self._of, Key=key, Body=data, **metadata)["ETag"])
+    def put(self, key: str, data: bytes) -> str:
+        return bare(self.client.put_object(**self._of, Key=key, Body=data)["ETag"])
 
     def get(self, key: str, start: int | None = None, end: int | None = None) -> bytes:
         span = {} if start is None else {"Range": f"bytes={start}-{end}"}

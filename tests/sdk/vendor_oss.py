@@ -24,9 +24,8 @@ class Oss2:
     def of(self, name: str) -> oss2.Bucket:
         return oss2.Bucket(self._auth, self._account.http, name, region="cn-hangzhou")
 
-    def put(self, key: str, data: bytes, meta: str = "") -> str:
-        headers = {"x-oss-meta-colour": meta} if meta else {}
-        return str(self.bucket.put_object(key, data, headers=headers).etag).lower()
+    def put(self, key: str, data: bytes) -> str:
+        return str(self.bucket.put_object(key, data).etag).lower()
 
     def get(self, key: str, start: int | None = None, end: int | None = None) -> bytes:
         return bytes(self.bucket.get_object(key, byte_range=(start, end)).read())
@@ -124,9 +123,8 @@ class OssV2:
         config.region, config.endpoint, config.retry_max_attempts = "cn-hangzhou", account.http, 1
         self.client = oss_v2.Client(config)
 
-    def put(self, key: str, data: bytes, meta: str = "") -> str:
-        metadata = {"colour": meta} if meta else None
-        asked = oss_v2.PutObjectRequest(bucket=BUCKET, key=key, body=data, metadata=metadata)
+    def put(self, key: str, data: bytes) -> str:
+        asked = oss_v2.PutObjectRequest(bucket=BUCKET, key=key, body=data)
         return bare(self.client.put_object(asked).etag)
 
     def get(self, key: str, start: int | None = None, end: int | None = None) -> bytes:

@@ -12,7 +12,7 @@ from gateway.dialects.xml import write
 from gateway.errors import UPSTREAM_BROKEN, ApiError
 from gateway.settings import UpstreamSettings
 from gateway.stores.keys import StaticKey, UpstreamKey
-from gateway.stores.listing import list_keys
+from gateway.stores.listing import list_objects
 from gateway.stores.upstream import StoreBucket, Upstream
 from tests.fake_store import XMLNS
 from tests.harness import KEY_ID, SECRET
@@ -69,8 +69,8 @@ async def listed(*script: bytes) -> AsyncIterator[tuple[ScriptedStore, StoreBuck
 
 async def collect(bucket: StoreBucket, prefix: str = "", into: list[str] | None = None) -> list[str]:
     keys = [] if into is None else into
-    async for key in list_keys(bucket, prefix):
-        keys.append(key)  # what came before an error counts
+    async for listed_one in list_objects(bucket, prefix):
+        keys.append(listed_one.key)  # what came before an error counts
     return keys
 
 
@@ -86,7 +86,7 @@ async def test_the_keys_of_all_pages_come_in_their_order() -> None:
 
 async def test_the_second_page_is_asked_for_only_when_the_first_is_used_up() -> None:
     async with listed(page("1", "2", token="t"), page("3")) as (store, bucket):
-        keys = list_keys(bucket, "")
+        keys = (found.key async for found in list_objects(bucket, ""))
         assert [await anext(keys), await anext(keys), len(store.requests)] == ["1", "2", 1]
         assert [await anext(keys), len(store.requests)] == ["3", 2]
 
