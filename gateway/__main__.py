@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from gateway.log_lines import TEXT
 from gateway.processes import StartError
 from gateway.settings import SettingsError
 
@@ -18,7 +19,10 @@ if TYPE_CHECKING:
 
 def main() -> None:
     """Run the command that the arguments name, and exit with its status."""
-    logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(asctime)s %(name)s %(message)s")
+    # What no line of the log tells need not be found out for each.
+    logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
+    logging._srcfile = None  # noqa: SLF001 # as the logging HOWTO has it, "Optimization"
+    logging.basicConfig(stream=sys.stderr, level=logging.INFO, format=TEXT)
     arguments = _parser().parse_args()
     try:
         status = arguments.run(arguments)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -25,6 +26,17 @@ def is_chosen(request_id: str, status: int, settings: TelemetrySettings) -> bool
     The choice follows from the request id, which is random: all lines of one request are chosen, or none.
     """
     return status == 0 or status >= 500 or int(request_id[:8], 16) < settings.sample * 2**32
+
+
+@dataclass(frozen=True, slots=True)
+class AccessLine:
+    """One request's line, written when a handler wants it as text; those that write their own form never ask."""
+
+    told: Mapping[str, str | int]
+    log_format: str
+
+    def __str__(self) -> str:
+        return line(self.told, self.log_format)
 
 
 def line(told: Mapping[str, str | int], log_format: str) -> str:

@@ -22,9 +22,11 @@ def not_ready(telemetry: Telemetry, others: Sequence[Page]) -> list[str]:
     """Return why no request should be sent here, one reason a line; nothing when all is well.
 
     One store of several that answers is enough: others' requests get their 503 from the gateway, and in their dialect.
+    When all have gone that is what a pod that has been ready does by default, too (ADR 22).
     """
     reasons = [] if telemetry.ready else ["not serving: starting, or draining"]
-    if telemetry.stores and not any(telemetry.stores.values()):
+    counts_now = not telemetry.ready or telemetry.settings.unready_without_store
+    if counts_now and telemetry.stores and not any(telemetry.stores.values()):
         reasons.append(f"no store answers: {', '.join(sorted(telemetry.stores))}")
     scorers = [counts[SCORERS_RUNNING,] for counts in (page.read() for page in others) if (SCORERS_RUNNING,) in counts]
     if scorers and not sum(scorers):
@@ -33,9 +35,9 @@ def not_ready(telemetry: Telemetry, others: Sequence[Page]) -> list[str]:
 
 
 def admin_handler(
-    telemetry: Telemetry, others: Sequence[Page] = (), shown: Mapping[str, Any] | None = None
+    telemetry: Telemetry, others: Sequence[Page] = (), shown: Callable[[], Mapping[str, Any]] = dict
 ) -> Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]:
-    """Answer the admin port: the metrics are this process's with the `others`', `shown` are the masked settings."""
+    """Answer the admin port: the metrics are this process's with the `others`', `shown` returns the masked settings."""
 
     async def handle(request: web.BaseRequest) -> web.StreamResponse:
         match request.path:
@@ -49,7 +51,7 @@ def admin_handler(
                     text=telemetry.exposition(page.read() for page in others), content_type="text/plain"
                 )
             case "/debug/config":
-                return web.Response(text=json.dumps(shown, indent=2) + "\n", content_type="application/json")
+                return web.Response(text=json.dumps(shown(), indent=2) + "\n", content_type="application/json")
             case _:
                 return web.Response(text=_PAGES, status=404)
 

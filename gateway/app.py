@@ -3,28 +3,27 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
 import signal
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import fields
 from datetime import UTC, datetime
 from functools import partial
 from typing import TYPE_CHECKING
 
 from aiohttp import web
 
+from gateway import store_events
 from gateway.admin import admin_handler
 from gateway.credentials import KeyFileError
 from gateway.handler import Gateway
-from gateway.imaging.pool import ScorerClient
-from gateway.imaging.vendor_limits import strict
 from gateway.journeys.cloud_tasks import task_runner
 from gateway.journeys.vendor_call import Services
 from gateway.listener import PublicServer
+from gateway.live_gateway import LiveGateway, follow_settings, scorer_clients
 from gateway.quotas import Quotas
 from gateway.settings import (
     default_dialect,
-    has_strict_limits,
     host_map,
     masked,
     public_face,
@@ -37,6 +36,7 @@ from gateway.stores.fetch import Fetcher
 from gateway.stores.fetch_rules import fetch_rules
 from gateway.stores.keys import key_source
 from gateway.stores.ledger import open_ledger
+from gateway.stores.spool import Room
 from gateway.stores.task_ledger import open_task_ledger
 from gateway.stores.upstream import Upstream
 from gateway.telemetry import Telemetry, publish
@@ -44,10 +44,11 @@ from gateway.tls import HANDSHAKE_TIMEOUT_S, SHUTDOWN_TIMEOUT_S, LiveCertificate
 
 if TYPE_CHECKING:
     import socket
-    from collections.abc import AsyncIterator, Callable, Iterable
+    from collections.abc import AsyncIterator, Callable
 
     from gateway.journeys.tasks import TaskRunner
     from gateway.key_file import LiveKeys
+    from gateway.live_settings import LiveSettings
     from gateway.scoreboard import AdminPort
     from gateway.settings import Settings
 
@@ -61,7 +62,7 @@ def utc_now() -> datetime:
 
 
 async def serve(
-    settings: Settings,
+    live: LiveSettings,
     keys: LiveKeys,
     public: socket.socket,
     admin: AdminPort,
@@ -70,27 +71,35 @@ async def serve(
     certificate: LiveCertificate | None = None,
 ) -> None:
     """Serve on two listening sockets until SIGTERM, then let running requests end."""
-    stop = asyncio.Event()
+    settings, stop = live.current, asyncio.Event()
     loop = asyncio.get_running_loop()
     loop.add_signal_handler(signal.SIGTERM, stop.set)
     async with AsyncExitStack() as stack:
         telemetry = Telemetry(settings=settings.telemetry)
         gateway = await compose(settings, keys, scorer_address, telemetry, stack)
+        if settings.telemetry.otlp_endpoint:
+            from gateway.otel import exporting  # noqa: PLC0415 # the packages of an extra, in no other case
+
+            await stack.enter_async_context(exporting(settings.telemetry, telemetry, admin))
         server = public_server(gateway)
         telemetry.inherit(admin.own.read())
         telemetry.connections = lambda: len(server.connections)
-        admin_server = web.Server(admin_handler(telemetry, admin.others, masked(settings)), access_log=None)
+        admin_server = web.Server(admin_handler(telemetry, admin.others, lambda: masked(live.current)), access_log=None)
         listener = await listen_on(server, public, certificate)
         admin_listener = await loop.create_server(admin_server, sock=admin.listener)
-        stores = StoreWatch(gateway.upstreams, telemetry.stores, settings.telemetry.store_check_s)
+        stores = StoreWatch(gateway.current.services.upstreams, telemetry.stores, settings.telemetry.store_check_s)
         background = [publish(telemetry, admin.own), server.close_silent(settings.server.silence_s), stores.run()]
         if keys.reloadable:
             background.append(_follow(keys))
+        if live.reloadable:
+            background.append(follow_settings(live, gateway))
         if certificate:
             background.append(renew(certificate, telemetry))
+            telemetry.handshakes_failed = certificate.failures
         for each in background:
             stack.callback(asyncio.create_task(each).cancel)
         if await _first_of(stores.answered, stop) is stores.answered:  # until then it serves, and answers 503
+            gc.freeze()  # what is here now lives as long as the process: no collection needs to look at it again
             telemetry.ready = True
             on_ready()
         await stop.wait()
@@ -161,18 +170,18 @@ async def listen_on(server: PublicServer, public: socket.socket, certificate: Li
 
 async def compose(
     settings: Settings, keys: LiveKeys, scorer_address: str, telemetry: Telemetry, stack: AsyncExitStack
-) -> Gateway:
+) -> LiveGateway:
     """Build the gateway; its connections are closed when the stack is."""
     results = result_cache(settings.cache, telemetry.cache_event)
     stack.push_async_callback(results.close)
     upstreams = {}
     for name, row in settings.upstream.items():
         told = partial(telemetry.store_outcome, name)
-        upstreams[name] = Upstream(row, key_source(row), utc_now, results, told)
+        changed = partial(store_events.note, telemetry.counted, name)
+        upstreams[name] = Upstream(row, key_source(row), utc_now, results, told, changed)
+        store_events.begin(telemetry.counted, name, upstreams[name].addresses)
         stack.push_async_callback(upstreams[name].close)
-    scorers, quotas = _scorers(settings, scorer_address, telemetry), Quotas(settings.quotas)
-    telemetry.scorer_jobs = lambda: _sum_jobs(scorers.values())
-    telemetry.oldest_wait_s = lambda: max(each.oldest_wait_s for each in scorers.values())
+    scorers, quotas = scorer_clients(settings, scorer_address, telemetry), Quotas(settings.quotas)
     ledger = open_ledger(settings.tasks.url.reveal(), settings.server.data_dir)
     stack.push_async_callback(ledger.close)
     tasks = open_task_ledger(settings.tasks.url.reveal(), settings.server.data_dir)
@@ -186,28 +195,29 @@ async def compose(
         upstreams=upstreams,
         scorers=scorers,
         quotas=quotas,
+        rooms={
+            "cloudinary": Room(settings.dialects.cloudinary.max_unproven_bytes),
+            "sightengine": Room(settings.dialects.sightengine.max_unproven_bytes),
+        },
         ledger=ledger,
         tasks=tasks,
         bell=asyncio.Event(),
         fetcher=fetcher,
         clock=utc_now,
     )
-    if settings.clouds and settings.dialects.cloudinary.enabled:
-        await stack.enter_async_context(_working(task_runner(services)))
-    return Gateway(
-        settings=settings,
+    gateway = Gateway(
+        services=services,
         hosts=host_map(settings),
         face=public_face(settings),
         trusted=trusted_networks(settings),
         default_dialect=default_dialect(settings),
-        keys=keys,
-        upstreams=upstreams,
-        scorers=scorers,
         telemetry=telemetry,
-        quotas=quotas,
-        clock=utc_now,
-        services=services,
     )
+    live = LiveGateway(gateway, scorer_address)
+    telemetry.scorer_jobs, telemetry.oldest_wait_s = live.scorer_jobs, live.oldest_wait_s
+    if settings.clouds and settings.dialects.cloudinary.enabled:
+        await stack.enter_async_context(_working(task_runner(lambda: live.current.services)))
+    return live
 
 
 @asynccontextmanager
@@ -221,21 +231,6 @@ async def _working(runner: TaskRunner) -> AsyncIterator[None]:
         await asyncio.gather(working, return_exceptions=True)
 
 
-def _scorers(settings: Settings, address: str, telemetry: Telemetry) -> dict[str, ScorerClient]:
-    """Build one client of the scorers for each dialect, with the limits that hold for its pictures."""
-    scorers = {}
-    for name in (item.name for item in fields(settings.dialects)):
-        narrow = has_strict_limits(settings, name)
-        limits = strict(name, settings.limits) if narrow else settings.limits
-        scorers[name] = ScorerClient(address, limits, telemetry.scoring_stage)
-    return scorers
-
-
-def _sum_jobs(scorers: Iterable[ScorerClient]) -> tuple[int, int]:
-    waiting, running = zip(*(each.jobs for each in scorers), strict=True)
-    return sum(waiting), sum(running)
-
-
-def public_server(gateway: Gateway) -> PublicServer:
+def public_server(gateway: LiveGateway) -> PublicServer:
     """Put the gateway behind its listener."""
     return PublicServer(gateway.handle, gateway.refuse_unreadable)

@@ -148,6 +148,7 @@ INCOMPLETE_BODY = ErrorKind(
 NO_SUCH_RESOURCE = ErrorKind(404, "NotFound", "Resource not found.")
 NO_SUCH_CLOUD = ErrorKind(401, "Unauthorized", "Invalid cloud_name.")
 ALREADY_EXISTS = ErrorKind(409, "AlreadyExists", "The asset already exists.")
+ASSET_CHANGED = ErrorKind(409, "AssetChanged", "The asset was changed by somebody else meanwhile. Please try again.")
 MODEL_NOT_AVAILABLE = ErrorKind(403, "ModelNotAvailable", "This model is not available here.")
 ALLOWANCE_SPENT = ErrorKind(429, "TooManyRequests", "The allowance of this key is spent.")
 
@@ -176,6 +177,10 @@ PRECONDITION_FAILED = ErrorKind(
 FILE_ALREADY_EXISTS = ErrorKind(409, "FileAlreadyExists", "The object you specified already exists.")
 UPSTREAM_UNREACHABLE = ErrorKind(
     503, "ServiceUnavailable", "The store behind this gateway cannot be reached.", retry_after_s=5
+)
+# It has failed again and again, and is not even asked
+UPSTREAM_LEFT_ALONE = ErrorKind(
+    503, "ServiceUnavailable", "The store behind this gateway is in trouble. Please retry.", retry_after_s=2
 )
 UPSTREAM_BROKEN = ErrorKind(502, "BadGateway", "The store behind this gateway broke off its answer.", retry_after_s=1)
 UPSTREAM_TIMEOUT = ErrorKind(

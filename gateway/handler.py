@@ -21,51 +21,41 @@ from gateway.journeys.cors import Crossing
 from gateway.journeys.forward import forward
 from gateway.journeys.rate import rated
 from gateway.journeys.save import save, spelled_out
-from gateway.journeys.vendor_call import Call, Services, store_for
+from gateway.journeys.vendor_call import Call, Services, at_store, store_for
 from gateway.proxies import believed, parse_address
-from gateway.request import HostMap, RequestHead, Target, locate, query_without, rename_copy_source
-from gateway.settings import Settings, route
+from gateway.request import HostMap, RequestHead, Target, locate, query_without
+from gateway.settings import route
 from gateway.wire import ClientGoneError, Exchange, read_head
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Sequence
     from datetime import datetime
 
-    from aiohttp import web
-
+    from gateway.auth.base import Scheme
     from gateway.auth.identify import Verified
+    from gateway.connection import Incoming
     from gateway.dialects.base import Rendered
-    from gateway.imaging.pool import ScorerClient
     from gateway.journeys.post_form import PostForm, ProvenForm
-    from gateway.key_file import LiveKeys
     from gateway.proxies import Network
-    from gateway.quotas import Quotas
-    from gateway.stores.upstream import Upstream
     from gateway.telemetry import RequestRecord, Telemetry
 
 
 @dataclass(frozen=True, slots=True)
 class Gateway:
-    """Everything a request may need, put together once in `app.py`."""
+    """Everything a request may need, put together once in `app.py`: what the vendors' APIs need too, and the rest."""
 
-    settings: Settings
+    services: Services
     hosts: HostMap
     face: PublicFace
     trusted: Sequence[Network]
     default_dialect: str
-    keys: LiveKeys
-    upstreams: Mapping[str, Upstream]
-    scorers: Mapping[str, ScorerClient]  # by the dialect's name: each has the limits that hold for its pictures
     telemetry: Telemetry
-    quotas: Quotas
-    clock: Callable[[], datetime]
-    services: Services
 
-    async def handle(self, request: web.BaseRequest) -> web.StreamResponse:
+    async def handle(self, request: Incoming) -> None:
         """Answer one request; whatever happens, the client gets a whole answer or a cut connection."""
         started = perf_counter()
         record = self.telemetry.begin(request.method, request.headers.get("traceparent", ""))
-        exchange = Exchange(request, self.settings.server.spool_bytes, record.request_id)
+        exchange = Exchange(request, self.services.settings.server.spool_bytes, record.request_id)
         try:
             await self._answer(request, exchange, record)
         except ClientGoneError:
@@ -74,17 +64,16 @@ class Gateway:
             record.store_request_id = exchange.told("x-amz-request-id")
             record.end(exchange.status, exchange.received_bytes, exchange.sent_bytes, perf_counter() - started)
             self.telemetry.ended(record)
-        return exchange.finished()
+        exchange.end()
 
     def refuse_unreadable(self, error: ApiError) -> Rendered:
         """Render the refusal of something that was no HTTP request."""
         record = self.telemetry.begin()
-        record.status = error.kind.status
         record.refused(error)
         self.telemetry.ended(record)
         return registry.by_name(self.default_dialect).render_error(error, self._context(record, "", "", "/"))
 
-    async def _answer(self, request: web.BaseRequest, exchange: Exchange, record: RequestRecord) -> None:
+    async def _answer(self, request: Incoming, exchange: Exchange, record: RequestRecord) -> None:
         dialect: Dialect | VendorDialect = registry.by_name(self.default_dialect)
         path = request.raw_path.partition("?")[0]
         context = self._context(record, request.method, request.headers.get("Host", ""), path)
@@ -92,8 +81,9 @@ class Gateway:
         form: PostForm | None = None
         try:
             head = believed(read_head(request), self.trusted)
-            schemes = tuple(scheme.NAME for scheme in identify.recognised(head))
             context = self._context(record, head.method, head.authority, head.raw_path)
+            claimed = identify.recognised(head)
+            schemes = tuple([scheme.NAME for scheme in claimed])
             if vendor := registry.reserved(head, schemes, self.services.reserved):
                 dialect, record.dialect = vendor, vendor.NAME
                 await vendor_api.answer(Call(self.services, exchange, head, record, context), vendor)
@@ -104,10 +94,11 @@ class Gateway:
             if form is not None:  # its claim is among its fields, so they say what it speaks
                 dialect = registry.select(head, form.schemes, self.hosts, self.default_dialect)
                 record.dialect, record.scheme = dialect.NAME, "+".join(form.schemes)
-            await self._journey(head, form, dialect, exchange, record, context)
+            await self._journey(head, form or claimed, dialect, exchange, record, context)
         except ApiError as error:
-            record.refused(error)
-            if head and not form and error.kind is SIGNATURE_DOES_NOT_MATCH and self.settings.server.explain_refusals:
+            record.refused(error := self.services.quotas.charged(error, head.peer if head else "", monotonic()))
+            explains = self.services.settings.server.explain_refusals
+            if explains and head and not form and error.kind is SIGNATURE_DOES_NOT_MATCH:
                 error = self._explained(error, head)
             await exchange.refuse(dialect.render_error(error, context))
         except (ClientGoneError, GeneratorExit):
@@ -119,82 +110,90 @@ class Gateway:
     async def _journey(
         self,
         head: RequestHead,
-        form: PostForm | None,
+        shown: PostForm | tuple[Scheme, ...],
         dialect: Dialect,
         exchange: Exchange,
         record: RequestRecord,
         context: AnswerContext,
     ) -> None:
+        services = self.services
         # Where: exactly one bucket and key, before anybody is believed.
         target = locate(head, self.hosts)
         record.bucket, record.key = target.ref.bucket, target.ref.key
-        crossing = Crossing(head, target, partial(route, self.settings), self.upstreams)
+        crossing = Crossing(head, target, partial(route, services.settings), services.upstreams)
         exchange.rules_for_pages = crossing.rules
         if crossing.is_preflight:  # it carries no signature, and learns nothing but the store's rules
-            self.quotas.admit(head.peer, monotonic())
+            services.quotas.admit(head.peer, monotonic())
             await crossing.preflight(exchange)
             return
         # Who: a verified identity, or the anonymous one. What proved it is used up, and gone from the head.
         proven: ProvenForm | None = None
-        if form is None:
-            verified, head = self._identify(head, target, record)
+        if isinstance(shown, tuple):
+            verified, head = self._identify(head, shown, target, record, context.now)
         else:  # from here on a form is the PUT that it stands for
-            max_life_s = self.settings.keys.max_url_life_s
-            proven = post_form.prove(form, head, target, dialect, self.keys.current, self.clock(), max_life_s)
+            max_life_s = services.settings.keys.max_url_life_s
+            proven = post_form.prove(shown, head, target, dialect, services.keys.current, services.clock(), max_life_s)
             verified, head, target = proven.verified, proven.head, proven.target
             record.identity, record.key = verified.identity.name, target.ref.key
         identity, address, key = verified.identity, parse_address(head.peer), target.ref.key
-        self.quotas.admit(identity.name if identity is not ANONYMOUS else head.peer, monotonic())
+        services.quotas.admit(identity.name if identity is not ANONYMOUS else head.peer, monotonic())
         # What: the dialect says what is asked for, and the settings where that lies.
-        bucket = route(self.settings, target.ref.bucket)
+        bucket = route(services.settings, target.ref.bucket)
         head = await spelled_out(exchange, head, verified.payload, bucket.settings.styles)
         intent = dialect.interpret(head, target)
         # Allowed? A batch delete names its keys in its body: what is returned will judge them.
         record.action = needed(intent)[-1 if isinstance(intent, Analyse) else 0]
-        may_delete = authorise(identity, address, intent, bucket, key, partial(route, self.settings))
+        may_delete = authorise(identity, address, intent, bucket, key, partial(route, services.settings))
         # Do it.
-        context = replace(context, public=bucket.open_to_everybody(key))
-        store = store_for(self.upstreams, identity, bucket)
+        context = replace(context, public=True) if bucket.open_to_everybody(key) else context
+        store = store_for(services.upstreams, identity, bucket)
         match intent:
             case Forward() if proven is not None:
                 await post_form.upload(exchange, proven, intent.store, store, dialect, context)
             case Forward():
-                named = rename_copy_source(intent.store.headers, lambda name: route(self.settings, name).store_name)
-                intent = replace(intent, store=replace(intent.store, headers=named), uploads=self.settings.multipart)
+                intent = at_store(intent, services.settings)
                 if identity.score_headers and bucket.settings.scoring:
-                    intent = await rated(intent, store, self.scorers[dialect.NAME], self.quotas.scoring(identity.name))
+                    scorer = services.scorers[dialect.NAME]
+                    intent = await rated(intent, store, scorer, services.quotas.scoring(identity.name))
                 await forward(exchange, intent, verified.payload, store, dialect, context, may_delete)
             case Analyse():
                 analyst = registry.analysing(dialect)
-                with self.quotas.scoring(identity.name):
-                    rendered = await analyse(head, intent, key, store, self.scorers[dialect.NAME], analyst, context)
+                with services.quotas.scoring(identity.name):
+                    rendered = await analyse(head, intent, key, store, services.scorers[dialect.NAME], analyst, context)
                 if intent.save_to is not None:
-                    place = route(self.settings, intent.save_to.bucket)
-                    rendered = await save(rendered, intent.save_to, store_for(self.upstreams, identity, place), context)
+                    place = route(services.settings, intent.save_to.bucket)
+                    there = store_for(services.upstreams, identity, place)
+                    rendered = await save(rendered, intent.save_to, there, context)
                 await exchange.send(rendered)
             case _:
                 assert_never(intent)
 
-    def _identify(self, head: RequestHead, target: Target, record: RequestRecord) -> tuple[Verified, RequestHead]:
-        found = identify.find_claim(head)
+    def _identify(
+        self, head: RequestHead, claimed: tuple[Scheme, ...], target: Target, record: RequestRecord, now: datetime
+    ) -> tuple[Verified, RequestHead]:
+        found = identify.find_claim(head, claimed)
         heads = candidates(head, found[1], target, self.face, partial(locate, hosts=self.hosts)) if found else ()
-        verified = identify.identify(heads, found, target, self.keys.current, self.clock())
+        with record.verifying():
+            verified = identify.identify(heads, found, target, self.services.keys.current, now)
         record.identity = verified.identity.name
         if found is None or verified.signed_as is None:
             return verified, head
         record.signed_as = difference(head, verified.signed_as)
         scheme, claim = found
-        identify.check_life(claim, self.clock(), self.settings.keys.max_url_life_s)
-        setting = self.settings.dialects.cos.unsigned_process
+        identify.check_life(claim, now, self.services.settings.keys.max_url_life_s)
+        setting = self.services.settings.dialects.cos.unsigned_process
         if identify.check_process_coverage(claim, target, registry.process_parameters(head), cos_unsigned=setting):
             self.telemetry.uncovered(record)
         rights.refuse_uncovered(claim.covers, (parameter.name for parameter in head.parameters))
         used_up = scheme.CLAIM_PARAMETERS if claim.in_query else frozenset()
-        return verified, replace(head, raw_query=query_without(head.parameters, used_up))
+        raw_query = query_without(head.parameters, used_up)
+        return verified, head if raw_query == head.raw_query else head.with_query(raw_query)
 
     def _explained(self, error: ApiError, head: RequestHead) -> ApiError:
-        around = Surroundings(self.keys.current, self.hosts, self.face, self.clock())
+        if not self.services.settings.server.explain_refusals:
+            return error
+        around = Surroundings(self.services.keys.current, self.hosts, self.face, self.services.clock())
         return ApiError(error.kind, error.detail, fields=(*error.fields, *explain(head, around)))
 
     def _context(self, record: RequestRecord, method: str, host: str, resource: str) -> AnswerContext:
-        return AnswerContext(record.request_id, method, host, resource, self.clock())
+        return AnswerContext(record.request_id, method, host, resource, self.services.clock())

@@ -7,6 +7,8 @@ from datetime import UTC, datetime
 
 from gateway.access_log import line
 
+TEXT = "%(asctime)s %(name)s %(message)s"
+
 
 class LineFormatter(logging.Formatter):
     """Writes time, level and logger, then a request's fields or the message; a trace stays on its line."""
@@ -23,3 +25,10 @@ class LineFormatter(logging.Formatter):
         if record.exc_info:
             told["trace"] = self.formatException(record.exc_info)
         return line(told, self._log_format)
+
+
+def write_as(log_format: str) -> None:
+    """Write all lines of this process in one format (`text`, `json`, `logfmt`) from now on."""
+    formatter = logging.Formatter(TEXT) if log_format == "text" else LineFormatter(log_format)
+    for handler in logging.getLogger().handlers:
+        handler.setFormatter(formatter)

@@ -1,4 +1,4 @@
-"""How much one identity may ask for: requests a second, and scores at a time. Pure; the clock is an argument.
+"""How much one identity may ask for: requests a second, requests and scores at a time. Pure; the clock is an argument.
 
 Counted per gateway process: with several of them an identity gets that many times as much.
 """
@@ -7,23 +7,28 @@ from __future__ import annotations
 
 from collections import Counter, OrderedDict
 from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from gateway.errors import SLOW_DOWN, ApiError
+from gateway.errors import INVALID_ACCESS_KEY_ID, INVALID_TOKEN, SIGNATURE_DOES_NOT_MATCH, SLOW_DOWN, ApiError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 _MAX_BUCKETS = 10_000
+_FALSE_CLAIMS = frozenset({INVALID_ACCESS_KEY_ID, INVALID_TOKEN, SIGNATURE_DOES_NOT_MATCH})
+# On whose accounts the request at hand runs; None where nobody says when it ends.
+_HELD: ContextVar[list[str] | None] = ContextVar("held", default=None)
 
 
 @dataclass(frozen=True, slots=True)
 class QuotaSettings:
-    """What one identity may have; 0 means as much as it likes."""
+    """What one identity may have; 0 means as much as it likes. Who is nobody counts by the address it comes from."""
 
     requests_per_second: float = 0.0  # of one identity, in each gateway process
     burst: float = 0.0  # requests that may come at once; 0 means two seconds' worth
+    concurrent_requests: int = 0  # of one identity at a time, in each gateway process; long transfers count, too
     concurrent_scores: int = 0  # of one identity at a time, in each gateway process
 
 
@@ -33,10 +38,15 @@ class Quotas:
 
     settings: QuotaSettings = field(default_factory=QuotaSettings)
     _buckets: OrderedDict[str, tuple[float, float]] = field(default_factory=OrderedDict)  # tokens, at (seconds)
+    _requests: Counter[str] = field(default_factory=Counter)
     _scores: Counter[str] = field(default_factory=Counter)
 
     def admit(self, identity: str, now_s: float) -> None:
-        """Take one token of the identity's bucket; `now_s` is a monotonic clock's. Raises SLOW_DOWN."""
+        """Take one token of the identity's bucket; `now_s` is a monotonic clock's. Raises SLOW_DOWN.
+
+        The identity has one request more running, until the end of the `request()` around this.
+        """
+        self._hold(identity)
         rate = self.settings.requests_per_second
         if not rate:
             return
@@ -49,6 +59,40 @@ class Quotas:
         if tokens < 1:
             raise ApiError(SLOW_DOWN, f"{identity} exceeds {rate:g} requests a second")
 
+    def charged(self, refusal: ApiError, address: str, now_s: float) -> ApiError:
+        """Take a token of the address that a claim came from, if it proved wrong; return what is to be answered.
+
+        Else whoever guesses secrets, or has got hold of an old one, would ask as often as he likes.
+        """
+        if not address or refusal.kind not in _FALSE_CLAIMS:
+            return refusal
+        try:
+            self.admit(address, now_s)
+        except ApiError as slow_down:
+            return slow_down
+        return refusal
+
+    @contextmanager
+    def request(self) -> Iterator[None]:
+        """Count a request while it runs, on the accounts on which it is admitted meanwhile."""
+        held: list[str] = []
+        token = _HELD.set(held)
+        try:
+            yield
+        finally:
+            _HELD.reset(token)
+            for identity in held:
+                _give_back(self._requests, identity)
+
+    def _hold(self, identity: str) -> None:
+        limit, held = self.settings.concurrent_requests, _HELD.get()
+        if not limit or held is None or identity in held:
+            return
+        if self._requests[identity] >= limit:
+            raise ApiError(SLOW_DOWN, f"{identity} has {limit} requests running")
+        self._requests[identity] += 1
+        held.append(identity)
+
     @contextmanager
     def scoring(self, identity: str) -> Iterator[None]:
         """Count a score while it runs. Raises SLOW_DOWN when the identity has as many running as it may."""
@@ -59,6 +103,10 @@ class Quotas:
         try:
             yield
         finally:
-            self._scores[identity] -= 1
-            if not self._scores[identity]:
-                del self._scores[identity]
+            _give_back(self._scores, identity)
+
+
+def _give_back(counts: Counter[str], identity: str) -> None:
+    counts[identity] -= 1
+    if not counts[identity]:
+        del counts[identity]

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, replace
-from functools import cached_property
-from typing import TYPE_CHECKING, Literal
+from functools import cached_property, lru_cache
+from typing import TYPE_CHECKING, Literal, NamedTuple
 from urllib.parse import quote_from_bytes, unquote_to_bytes
 
 from gateway.errors import INVALID_ARGUMENT, INVALID_REQUEST, ApiError
@@ -30,20 +31,30 @@ HOP_BY_HOP = frozenset(
 )
 
 
+_SHORT = 128  # characters; what is longer is not worth remembering
+_UNRESERVED = re.compile(r"[A-Za-z0-9._~-]*")
+
+
 def percent_decode(text: str) -> str:
     """Decode `%XX` once; `+` stays a plus. Bytes that are not UTF-8 survive as surrogates (PEP 383)."""
     if "%" not in text and text.isascii():
         return text
+    return _decoded(text) if len(text) <= _SHORT else _decoded.__wrapped__(text)
+
+
+@lru_cache(maxsize=1024)  # a client's credential in signed URLs is the same all day
+def _decoded(text: str) -> str:
     return unquote_to_bytes(text).decode("utf-8", "surrogateescape")
 
 
 def percent_encode(text: str, safe: str = "") -> str:
     """Encode everything but RFC 3986's unreserved characters and `safe`, upper-case hex; inverse of decode."""
+    if _UNRESERVED.fullmatch(text):
+        return text
     return quote_from_bytes(text.encode("utf-8", "surrogateescape"), safe=safe)
 
 
-@dataclass(frozen=True, slots=True)
-class Parameter:
+class Parameter(NamedTuple):
     """One query parameter: the exact text as sent, and its name and value, decoded (no `=`: empty value)."""
 
     raw: str
@@ -53,9 +64,16 @@ class Parameter:
 
 def parse_query(raw_query: str) -> tuple[Parameter, ...]:
     """Split at `&`, then at the first `=`; empty pieces (`a&&b`) count as nothing."""
-    pieces = [piece for piece in raw_query.split("&") if piece]
-    pairs = [(piece, *piece.partition("=")[::2]) for piece in pieces]
-    return tuple(Parameter(raw, percent_decode(name), percent_decode(value)) for raw, name, value in pairs)
+    if not raw_query:
+        return ()
+    found = []
+    for piece in raw_query.split("&"):
+        name, _, value = piece.partition("=")
+        if "%" in piece or not piece.isascii():
+            name, value = percent_decode(name), percent_decode(value)
+        if piece:
+            found.append(Parameter(piece, name, value))
+    return tuple(found)
 
 
 @dataclass(frozen=True)
@@ -90,7 +108,7 @@ class RequestHead:
     def header(self, name: str) -> str | None:
         """Return the value of a header (lower-case name), repeated ones joined by `,`; None when it is absent."""
         values = self._values.get(name)
-        return None if values is None else ",".join(values)
+        return None if values is None else values[0] if len(values) == 1 else ",".join(values)
 
     def one_header(self, name: str) -> str:
         """Return a header that may occur once only; absent and empty are both `""`. Raises INVALID_REQUEST."""
@@ -110,6 +128,10 @@ class RequestHead:
         """Tell whether a query parameter of exactly one of these decoded names is there."""
         return not self._parameter_values.keys().isdisjoint(names)
 
+    def parameter_values(self, name: str) -> list[str]:
+        """Return the decoded values of all query parameters of exactly this decoded name."""
+        return self._parameter_values.get(name, [])
+
     def parameter(self, name: str) -> str | None:
         """Return the decoded value of a parameter that may occur once; None when absent. Raises INVALID_REQUEST."""
         values = self._parameter_values.get(name, ())
@@ -117,10 +139,19 @@ class RequestHead:
             raise ApiError(INVALID_REQUEST, f"parameter {name} sent {len(values)} times")
         return values[0] if values else None
 
+    def with_query(self, raw_query: str) -> RequestHead:
+        """Return the head with another query; what was found in its headers stays found."""
+        found = self.__dict__ | {"raw_query": raw_query}
+        found.pop("parameters", None)
+        found.pop("_parameter_values", None)
+        head = object.__new__(RequestHead)
+        head.__dict__.update(found)
+        return head
+
     @property
     def host(self) -> str:
         """The authority without its port, lower-case."""
-        return split_port(self.authority)[0].lower()
+        return _host(self.authority)
 
 
 def with_blanks(head: RequestHead) -> RequestHead:
@@ -139,21 +170,24 @@ def split_port(authority: str) -> tuple[str, str]:
     return authority, ""
 
 
+@lru_cache(maxsize=1024)  # the same few hosts come again and again
+def _host(authority: str) -> str:
+    return split_port(authority)[0].lower()
+
+
 def query_without(parameters: Iterable[Parameter], names: frozenset[str]) -> str:
     """Join the parameters as they were sent, leaving out those whose lower-case name is in `names`."""
     return "&".join(parameter.raw for parameter in parameters if parameter.name.lower() not in names)
 
 
-@dataclass(frozen=True, slots=True)
-class ObjectRef:
+class ObjectRef(NamedTuple):
     """One bucket and one key, decoded. Key `""` is the bucket itself; bucket `""` is the service."""
 
     bucket: str
     key: str
 
 
-@dataclass(frozen=True, slots=True)
-class Target:
+class Target(NamedTuple):
     """Where a request points: the one (bucket, key) under the client's names, and how the bucket was given.
 
     `raw_key` is the key as it stood in the target (still encoded, no leading slash), so that it can be forwarded
@@ -194,6 +228,8 @@ def copy_source(headers: Headers) -> CopySource | None:
 
 def rename_copy_source(headers: Headers, name_at_store: Callable[[str], str]) -> Headers:
     """Put the store's own bucket name into an x-amz-copy-source header; the key stays as it was sent."""
+    if not any(name == "x-amz-copy-source" for name, _ in headers):
+        return headers
 
     def renamed(value: str) -> str:
         bucket, slash, key = value.removeprefix("/").partition("/")

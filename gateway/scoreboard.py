@@ -11,6 +11,7 @@ import zlib
 from collections import Counter
 from dataclasses import dataclass
 from struct import Struct
+from time import time_ns
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -23,6 +24,7 @@ Counts = Counter[tuple[str, ...]]  # (metric, label values ...) -> count
 PROCESS_STARTS = "gateway_process_starts_total"  # by the kind of process
 SCORERS_RUNNING = "gateway_scorers_running"
 KEY_RELOADS = "gateway_key_reloads_total"  # by result
+SETTINGS_RELOADS = "gateway_settings_reloads_total"  # by result
 
 _HALF_BYTES = 1024 * 1024  # of address space; only what is written takes memory
 _HEAD = Struct("<QLL")  # number of the writing, length, CRC-32 of what follows
@@ -63,15 +65,24 @@ class Page:
 
 @dataclass(frozen=True, slots=True)
 class AdminPort:
-    """Where a gateway process answers its operators, and whose counts it tells: its own page, and all others'."""
+    """Where a gateway process answers its operators, and whose counts it tells: its own page, and all others'.
+
+    `since_ns` is when the counting began, in nanoseconds since 1970, for the one process that sends all counts to
+    others; 0 for the rest.
+    """
 
     listener: socket
     own: Page
     others: Sequence[Page]
+    since_ns: int = 0
 
 
 def admin_ports(listener: socket, count: int) -> tuple[Page, list[AdminPort]]:
     """Return a page for who starts the processes, and so many ports for those, which share a listener."""
     pages = [Page() for _ in range(count + 1)]
-    ports = [AdminPort(listener, page, [other for other in pages if other is not page]) for page in pages[1:]]
+    since_ns = [time_ns(), *[0] * (count - 1)]
+    ports = [
+        AdminPort(listener, page, [other for other in pages if other is not page], since)
+        for page, since in zip(pages[1:], since_ns, strict=True)
+    ]
     return pages[0], ports

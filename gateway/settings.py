@@ -20,6 +20,7 @@ from gateway.quotas import QuotaSettings
 from gateway.request import HostMap
 from gateway.stores.cache_settings import CacheSettings, cache_contradictions
 from gateway.stores.fetch_rules import FetchSettings, unreadable
+from gateway.stores.upstream_settings import UpstreamSettings, upstream_contradictions
 from gateway.tables import convert
 from gateway.telemetry_settings import TelemetrySettings, telemetry_contradictions
 from gateway.tls import TlsSettings, tls_contradictions
@@ -63,23 +64,6 @@ class Server:
     silence_s: float = 90.0  # a connection on which no request gets anywhere for so long is closed
     drain_pause_s: float = 0.0  # after SIGTERM: /readyz says no for so long before the port closes
     drain_s: float = 20.0  # how long running requests may go on after SIGTERM
-
-
-@dataclass(frozen=True, slots=True)
-class UpstreamSettings:
-    """One S3 store. Without `access_key` the AWS provider chain (environment, profile, role ...) supplies keys."""
-
-    endpoint: str
-    endpoints: tuple[str, ...] = ()  # further addresses of the same store, asked in turn and instead of one that fails
-    region: str = "us-east-1"  # what requests to the store are signed for
-    access_key: str = ""  # the one key that the gateway signs with
-    secret: Secret = field(default_factory=lambda: Secret(""))
-    addressing: Literal["path", "virtual"] = "path"  # where the bucket stands: in the path, or in the host name
-    ca: str = ""  # PEM file of authorities that are trusted for https instead of the system's
-    verify: bool = True  # False believes any certificate, and so anybody on the way
-    connect_timeout_s: float = 5.0  # until the store accepts a connection
-    response_timeout_s: float = 30.0  # until the first byte of an answer, for requests without a body
-    idle_timeout_s: float = 60.0  # longest silence of the store inside a request
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,7 +137,7 @@ class BucketRoute:
     name: str
     store_name: str
     upstream: str
-    settings: BucketSettings
+    settings: BucketSettings = BucketSettings()
 
     def open_to_everybody(self, key: str) -> bool:
         """Tell whether anonymous clients may read the object."""
@@ -175,7 +159,7 @@ def route(settings: Settings, bucket: str) -> BucketRoute:
         row.store_name == bucket and (row.upstream or default) == default for row in settings.buckets.values()
     ):
         raise ApiError(NO_SUCH_BUCKET, "a store's own name of a configured bucket")
-    return BucketRoute(bucket, bucket, default, BucketSettings())
+    return BucketRoute(bucket, bucket, default)
 
 
 def default_upstream(settings: Settings) -> str:
@@ -261,7 +245,7 @@ def _finish(table: dict[str, Any], mistakes: list[str]) -> Settings:
         mistakes.append("no store: [upstream.NAME] with an endpoint is needed (GATEWAY_UPSTREAM__NAME__ENDPOINT)")
     settings = convert(Settings, {"upstream": {}, **table}, "", mistakes)
     if not mistakes:
-        mistakes.extend(_contradictions(settings))
+        mistakes.extend(contradictions(settings))
     if mistakes:
         raise SettingsError("\n".join(mistakes))
     return settings  # type: ignore[no-any-return] # convert builds what its first argument names
@@ -297,7 +281,7 @@ def _from_environment(environ: Mapping[str, str], mistakes: list[str]) -> Iterat
         place = _SHORT.get(variable) or tuple(variable.removeprefix("GATEWAY_").lower().split("__"))
         if len(place) == 1:
             mistakes.append(f"{variable}: no such setting (GATEWAY_SECTION__FIELD is the form)")
-        elif place[-1].endswith("_file") and place[0] in ("upstream", "keys", "tasks", "cache"):
+        elif place[-1].endswith("_file") and place[0] in ("upstream", "keys", "tasks", "cache", "telemetry"):
             yield (*place[:-1], place[-1].removesuffix("_file")), _secret_file(variable, environ[variable], mistakes)
         else:
             yield place, environ[variable]
@@ -320,12 +304,9 @@ def _put(table: dict[str, Any], place: tuple[str, ...], value: str) -> None:
     table[place[-1]] = value
 
 
-def _contradictions(settings: Settings) -> Iterator[str]:
-    for name, upstream in settings.upstream.items():
-        if not all(each.startswith(("http://", "https://")) for each in (upstream.endpoint, *upstream.endpoints)):
-            yield f"upstream.{name}.endpoint, endpoints: must start with http:// or https://"
-        if bool(upstream.access_key) != bool(upstream.secret.reveal()):
-            yield f"upstream.{name}: access_key and secret are needed together (or neither, for the provider chain)"
+def contradictions(settings: Settings) -> Iterator[str]:
+    """Yield what no gateway can do, with the settings' names."""
+    yield from upstream_contradictions(settings.upstream)
     yield from tls_contradictions(settings.tls, settings.upstream)
     yield from _bucket_contradictions(settings)
     for where in ("listen", "admin_listen"):

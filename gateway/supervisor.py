@@ -23,17 +23,19 @@ from typing import TYPE_CHECKING
 
 from gateway.credentials import KeyFileError
 from gateway.imaging.launch import heavy_address, worker_command, worker_environment
+from gateway.log_lines import write_as
 from gateway.processes import StartError, fork, keep_freed_memory, listen, raise_open_files
-from gateway.scoreboard import KEY_RELOADS, PROCESS_STARTS, SCORERS_RUNNING, admin_ports
-from gateway.settings import split_listen
+from gateway.scoreboard import KEY_RELOADS, PROCESS_STARTS, SCORERS_RUNNING, SETTINGS_RELOADS, admin_ports
+from gateway.settings import SettingsError, split_listen
 from gateway.tls import TlsError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     from gateway.key_file import LiveKeys, Stamps
+    from gateway.live_settings import LiveSettings
     from gateway.scoreboard import AdminPort, Counts
-    from gateway.settings import Server, Settings
+    from gateway.settings import Server
     from gateway.tls import LiveCertificate
 
 _log = logging.getLogger("gateway")
@@ -113,6 +115,30 @@ class KeyWatch:
         _log.info("read the key file again: %d access keys", len(self.keys.current))
         for child in self.gateways:
             child.send(signal.SIGHUP)
+
+
+@dataclass(slots=True)
+class SettingsWatch:
+    """Reads the settings again when told to; the gateway processes look for themselves what was announced."""
+
+    settings: LiveSettings
+    reloads: Counter[str] = field(default_factory=Counter)  # by "ok" and "failed"
+
+    def reload(self) -> None:
+        """Take what can change; broken settings leave the old ones in force."""
+        try:
+            change = self.settings.reload()
+        except SettingsError as error:
+            self.reloads["failed"] += 1
+            mistakes = "; ".join(str(error).splitlines())
+            _log.error("the old settings stay in force, the new ones are not usable: %s", mistakes)
+            return
+        self.reloads["ok"] += 1
+        write_as(self.settings.current.telemetry.log_format)
+        _log.info("read the settings again, changed: %s", ", ".join(change.taken) or "nothing")
+        if change.left:
+            _log.warning("not changed, only a restart can: %s", ", ".join(change.left))
+        self.settings.announce()
 
 
 def supervise(
@@ -211,7 +237,7 @@ def _queue(address: str, places: int) -> socket.socket:
 
 
 def run_gateways(
-    settings: Settings,
+    live: LiveSettings,
     keys: LiveKeys,
     on_ready: Callable[[], None] = lambda: None,
     watch: Callable[[], str | None] = lambda: None,
@@ -222,7 +248,7 @@ def run_gateways(
     `on_ready` is called once, when the first gateway process serves; for `watch` see `supervise`.
     """
     raise_open_files()
-    server = settings.server
+    server = live.current.server
     with ExitStack() as stack:
         public = [stack.enter_context(each) for each in listen(*_address(server.listen), server.workers)]
         page, ports = admin_ports(stack.enter_context(listen(*_address(server.admin_listen))[0]), server.workers)
@@ -231,7 +257,7 @@ def run_gateways(
         gateways = [
             Child(
                 f"gateway {number}",
-                _gateway_start(settings, keys, _first(each, public), admin, address, announce, certificate),
+                _gateway_start(live, keys, _first(each, public), admin, address, announce, certificate),
             )
             for number, (each, admin) in enumerate(zip(public, ports, strict=True), start=1)
         ]
@@ -241,16 +267,21 @@ def run_gateways(
         stack.callback(stop, gateways, wake, server.drain_pause_s + 2 * server.drain_s + 1)
         for each in public:
             stack.callback(each.close)  # before anything stops: the port closes when the gateways close it
-        keys_watch = KeyWatch(keys, gateways)
+        keys_watch, settings_watch = KeyWatch(keys, gateways), SettingsWatch(live)
 
         def look() -> str | None:
             keys_watch.look(time.monotonic())
             if certificate and certificate.has_changed():
                 renew(certificate, datetime.now(UTC))
-            page.write(_counts(gateways, scorers, keys_watch))
+            page.write(_counts(gateways, scorers, keys_watch, settings_watch))
             return watch()
 
-        return supervise([*scorers, *gateways], wake, _and_once(look, ready, on_ready), keys_watch.reload)
+        def hung_up() -> None:
+            if live.reloadable:
+                settings_watch.reload()
+            keys_watch.reload()
+
+        return supervise([*scorers, *gateways], wake, _and_once(look, ready, on_ready), hung_up)
 
 
 def renew(certificate: LiveCertificate, now: datetime) -> None:
@@ -274,7 +305,7 @@ def run_with_scorers(server: Server, job: Callable[[str], int]) -> int:
 
 
 def _gateway_start(
-    settings: Settings,
+    live: LiveSettings,
     keys: LiveKeys,
     public: Sequence[socket.socket],
     admin: AdminPort,
@@ -291,7 +322,7 @@ def _gateway_start(
         own, *others = public
         for each in others:  # else it would listen on, with nobody to accept, when the process it is for closes it
             each.close()
-        asyncio.run(serve(settings, keys, own, admin, address, lambda: _announce(announce), certificate))
+        asyncio.run(serve(live, keys, own, admin, address, lambda: _announce(announce), certificate))
         return 0
 
     return lambda: fork(run)
@@ -301,8 +332,10 @@ def _first(one: socket.socket, of: Sequence[socket.socket]) -> list[socket.socke
     return [one, *(each for each in of if each is not one)]
 
 
-def _counts(gateways: Sequence[Child], scorers: Sequence[Child], keys: KeyWatch) -> Counts:
-    counts: Counts = Counter({(KEY_RELOADS, result): keys.reloads[result] for result in ("failed", "ok")})
+def _counts(gateways: Sequence[Child], scorers: Sequence[Child], keys: KeyWatch, settings: SettingsWatch) -> Counts:
+    counts: Counts = Counter()
+    for name, reloads in ((KEY_RELOADS, keys.reloads), (SETTINGS_RELOADS, settings.reloads)):
+        counts.update({(name, result): reloads[result] for result in ("failed", "ok")})
     for kind, each in (("gateway", gateways), ("scorer", scorers)):
         counts[PROCESS_STARTS, kind] = sum(child.starts for child in each)
     counts[SCORERS_RUNNING,] = sum(child.pid > 0 for child in scorers)

@@ -8,21 +8,24 @@ import resource
 import secrets
 from collections import Counter
 from contextlib import suppress
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field, fields
+from operator import attrgetter
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from gateway import errors, metrics
-from gateway.access_log import is_chosen, is_slow, line
+from gateway import errors, metrics, spans
+from gateway.access_log import AccessLine, is_chosen, is_slow
 from gateway.scoreboard import Counts
 from gateway.telemetry_settings import TelemetrySettings
 from gateway.tracing import TRACEPARENT, new_traceparent, trace_id
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
+    from contextlib import AbstractContextManager
 
     from gateway.errors import ApiError, ErrorKind
     from gateway.scoreboard import Page
+    from gateway.spans import Tracer
 
 _access = logging.getLogger("gateway.access")
 _log = logging.getLogger("gateway")
@@ -75,14 +78,22 @@ class RequestRecord:
     detail: str = ""
 
     def refused(self, error: ApiError) -> None:
-        """Note why the request was refused."""
-        self.code, self.detail = error.kind.code, error.detail or error.message
+        """Note why the request was refused; `end` knows with which status it was at last."""
+        self.status, self.code, self.detail = error.kind.status, error.kind.code, error.detail or error.message
         self.kind, self.reason = _KINDS.get(error.kind, "other"), _REASONS.get(error.kind, "")
+
+    def verifying(self) -> AbstractContextManager[object]:
+        """Record that who asks is being verified, until leaving."""
+        return spans.part("verify")
 
     def end(self, status: int, received_bytes: int, sent_bytes: int, elapsed_s: float) -> None:
         """Note how it ended; `status` is 0 when nobody was left to answer."""
         self.status, self.received_bytes, self.sent_bytes = status, received_bytes, sent_bytes
         self.elapsed_ms = round(elapsed_s * 1000)
+
+
+_TOLD = tuple(item.name for item in fields(RequestRecord))
+_told = attrgetter(*_TOLD)
 
 
 @dataclass(slots=True)
@@ -94,6 +105,7 @@ class Telemetry:
     requests: Counter[tuple[str, str, int]] = field(default_factory=Counter)
     uncovered_process: int = 0
     certificate_reloads: Counter[str] = field(default_factory=Counter)  # by "ok" and "failed"
+    handshakes_failed: Counter[str] = field(default_factory=Counter)  # of TLS, by reason
     certificate_expires_at: float = 0.0  # seconds since 1970; 0 without TLS
     scorer_jobs: Callable[[], tuple[int, int]] = lambda: (0, 0)  # pictures that wait for a scorer, and that have one
     oldest_wait_s: Callable[[], float] = lambda: 0.0  # how long the first of the waiting pictures has waited
@@ -103,6 +115,7 @@ class Telemetry:
     counted: Counts = field(default_factory=Counter)  # everything else, under the names of `metrics`
     accounts: set[tuple[str, str, str]] = field(default_factory=set)
     inherited: Counts = field(default_factory=Counter)
+    tracer: Tracer[RequestRecord] | None = None  # None: no spans are recorded
 
     def begin(self, method: str = "", traceparent: str = "") -> RequestRecord:
         """Give a request its id, and its trace to what is asked of the store on its behalf."""
@@ -112,17 +125,22 @@ class Telemetry:
             trace = new_traceparent(record.request_id)
         TRACEPARENT.set(trace)
         record.trace_id = trace_id(trace)
+        if self.tracer is not None:
+            record.trace_id = self.tracer.begin(method, traceparent) or record.trace_id
         return record
 
     def ended(self, record: RequestRecord) -> None:
         """Count the request and write its access line."""
         self._count(record)
+        if self.tracer is not None:
+            self.tracer.ended(record)
         slow = is_slow(record.elapsed_ms / 1000, self.settings)
         level = logging.WARNING if slow else logging.INFO
         if _access.isEnabledFor(level) and (slow or is_chosen(record.request_id, record.status, self.settings)):
-            told = {name: value for name, value in asdict(record).items() if value not in ("", 0)}
-            told |= {"slow": True} if slow else {}
-            _access.log(level, "%s", line(told, self.settings.log_format), extra={"told": told})
+            told = {name: value for name, value in zip(_TOLD, _told(record), strict=True) if value}
+            if slow:
+                told["slow"] = True
+            _access.log(level, "%s", AccessLine(told, self.settings.log_format), extra={"told": told})
 
     def _count(self, record: RequestRecord) -> None:
         dialect = record.dialect or "none"
@@ -155,6 +173,10 @@ class Telemetry:
         self.uncovered_process += 1
         _log.warning("request %s: process parameter not covered by the COS signature, accepted", record.request_id)
 
+    def exported(self, signal: str, ok: bool) -> None:  # noqa: FBT001 # called by the event loop, by position
+        """Count a sending of `traces` or `metrics` to the collector."""
+        self.counted[metrics.OTLP_EXPORTS, signal, "ok" if ok else "failed"] += 1
+
     def cache_event(self, event: str) -> None:
         """Count what became of a question about an object: `hit`, `computed`; or that the shared cache failed."""
         self.results[event] += 1
@@ -165,9 +187,10 @@ class Telemetry:
         if first_byte_s is not None:
             metrics.observe(self.counted, metrics.STORE_SECONDS, first_byte_s, store)
 
-    def scoring_stage(self, stage: str, seconds: float) -> None:
-        """Note how long a stage of scoring took."""
-        metrics.observe(self.counted, metrics.STAGE_SECONDS, seconds, stage)
+    def scoring_stage(self, stage: str, began: float, ended: float) -> None:
+        """Note when a stage of scoring began and ended, by time.monotonic."""
+        metrics.observe(self.counted, metrics.STAGE_SECONDS, ended - began, stage)
+        spans.past(stage, began, ended)
 
     def counts(self) -> Counts:
         """Return all figures, with what this process's predecessors have counted: counters never fall."""
@@ -182,6 +205,7 @@ class Telemetry:
         counts[metrics.CONNECTIONS,] = self.connections()
         counts[metrics.OPEN_FILES,], counts[metrics.OPEN_FILES_LIMIT,] = _open_files()
         counts.update({(metrics.STORE_REACHABLE, store): int(is_there) for store, is_there in self.stores.items()})
+        counts.update({(metrics.HANDSHAKES_FAILED, reason): n for reason, n in self.handshakes_failed.items()})
         if self.certificate_expires_at:  # an alert on a rise needs to see the zero before it
             reloads = self.certificate_reloads
             counts.update({(metrics.CERTIFICATE_RELOADS, result): reloads[result] for result in ("failed", "ok")})

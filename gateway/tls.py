@@ -6,9 +6,12 @@ Knows certificate files; must not know requests.
 from __future__ import annotations
 
 import ssl
+from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, Protocol
+
+from gateway.handshakes import counting
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -75,7 +78,7 @@ class LiveCertificate:
     with a new certificate and the old key.
     """
 
-    __slots__ = ("_candidate", "_chain", "_settings", "_stamps", "context")
+    __slots__ = ("_candidate", "_chain", "_settings", "_stamps", "context", "failures")
 
     def __init__(self, settings: TlsSettings) -> None:
         """Read the files for the first time. Raises TlsError."""
@@ -84,6 +87,8 @@ class LiveCertificate:
         self._chain = read_chain(settings)
         self.context = _server_context(settings)
         self.context.sni_callback = self._hand_over
+        self.failures: Counter[str] = Counter()  # handshakes that failed in this process, by reason
+        self.context.sslobject_class = counting(self.failures)
 
     @property
     def expires_at(self) -> datetime:

@@ -55,6 +55,10 @@ class CloudSettings:
     signature_versions: tuple[str, ...] = ("1", "2")  # those that are accepted
     admin_calls_per_hour: int = 0  # of one key; 0: any number
     scores_per_day: int = 0  # of one key; 0: any number
+    # what `file=s3://` of a signed upload may name, which no signature covers: objects of the cloud's own bucket, any
+    # that the key may read, or none; a key in clear (HTTP Basic) may name any in each case
+    s3_sources: Literal["own", "any", "none"] = "own"
+    signature_algorithm: Literal["sha1", "sha256"] = "sha1"  # of notifications, and of replies to unsigned requests
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +68,8 @@ class CloudinarySettings:
     enabled: bool = True  # false: such requests are S3's, like any other
     hosts: tuple[str, ...] = ()  # host names that alone are meant; empty: any
     max_upload_bytes: int = 100 * 1024 * 1024  # one asset, all its parts together
+    # of all bodies together whose sender has not been proven yet, in each gateway process
+    max_unproven_bytes: int = 512 * 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +79,8 @@ class SightengineSettings:
     enabled: bool = True  # false: such requests are S3's, like any other
     hosts: tuple[str, ...] = ()  # host names that alone are meant; empty: any
     other_models: Literal["ignore", "error"] = "ignore"  # what becomes of models that are asked for beside quality
+    # of all bodies together whose sender has not been proven yet, in each gateway process
+    max_unproven_bytes: int = 512 * 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +91,7 @@ class TaskSettings:
     url: Secret = field(default_factory=lambda: Secret(""))
     concurrent: int = 4  # tasks that one gateway process works on at a time
     max_open: int = 10_000  # tasks with something left to do; beyond that, new ones are refused
+    max_open_of_key: int = 2_500  # the same of one access key, so that nobody takes all places; 0: any number
     poll_s: float = 1.0  # between two looks for work while there is none
     lease_s: float = 60.0  # after so long without a sign of life a task is somebody else's
     attempts: int = 5  # to analyse, while it fails for a reason that may pass

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
     from tests.fake_store import FakeStore
 
+# One thread, as scorers have: twice as fast as several that wait for each other. Said before anything imports numpy.
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 pytest_plugins = ("tests.stores_up.fixtures", "tests.stores_up.redis_server")
 ROOT = Path(__file__).resolve().parent.parent
 SHARED = ROOT.parent / "shared"

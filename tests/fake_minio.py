@@ -41,8 +41,8 @@ def answer(request: web.BaseRequest, path: str, objects: dict[str, bytes]) -> we
     query = {name: row[0] for name, row in parse_qs(request.raw_path.partition("?")[2], keep_blank_values=True).items()}
     if "acl" in query:
         return document(ACL)
-    if source := request.headers.get("x-amz-copy-source"):
-        return _copy(path, f"/{source.lstrip('/')}", objects)
+    if answered := copied(request, path, objects):
+        return answered
     bucket, _, key = path.strip("/").partition("/")
     if key:
         return None
@@ -55,9 +55,16 @@ def answer(request: web.BaseRequest, path: str, objects: dict[str, bytes]) -> we
     return _list(bucket, query, objects) if request.method == "GET" and "uploads" not in query else None
 
 
-def _copy(path: str, source: str, objects: dict[str, bytes]) -> web.Response:
+def copied(request: web.BaseRequest, path: str, objects: dict[str, bytes]) -> web.Response | None:
+    """Copy an object, as any store does; None for a request that asks for no copy."""
+    named = request.headers.get("x-amz-copy-source")
+    if named is None:
+        return None
+    source = f"/{named.lstrip('/')}"
     if source not in objects:
         return error(404, "NoSuchKey")
+    if request.headers.get("x-amz-copy-source-if-match", etag(objects[source])) != etag(objects[source]):
+        return error(412, "PreconditionFailed")
     objects[path] = objects[source]
     tag = etag(objects[path])
     return document(f"<CopyObjectResult><LastModified>{TIME}</LastModified><ETag>{tag}</ETag></CopyObjectResult>")

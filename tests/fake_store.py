@@ -15,7 +15,9 @@ from tests import fake_minio
 from tests.fake_uploads import FakeUploads, error, etag
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Callable
+
+    from gateway.listener import PublicServer
 
 XMLNS = fake_minio.XMLNS
 
@@ -40,10 +42,12 @@ class FakeStore:
     seen: list[Seen] = field(default_factory=list)
     faults: dict[str, str] = field(default_factory=dict)
     answers: dict[str, tuple[int, bytes, dict[str, str]]] = field(default_factory=dict)  # by "METHOD /raw/path"
+    acts: dict[str, Callable[[], object]] = field(default_factory=dict)  # others' doing, once, just before such a one
     endpoint: str = ""
     entered: asyncio.Event = field(default_factory=asyncio.Event)
     aborted: asyncio.Event = field(default_factory=asyncio.Event)
     sent: int = 0  # bytes of bodies
+    peers: set[tuple[str, int]] = field(default_factory=set)  # the other ends of the connections that were used
     answered: Counter[int] = field(default_factory=Counter)  # objects, by status
     honours_ranges: bool = True
     open_gate: asyncio.Event = field(default_factory=asyncio.Event)  # while it is not set, bodies wait behind it
@@ -55,6 +59,8 @@ class FakeStore:
     async def handle(self, request: web.BaseRequest) -> web.StreamResponse:
         path = request.raw_path.partition("?")[0]
         self.entered.set()
+        if request.transport is not None:
+            self.peers.add(request.transport.get_extra_info("peername"))
         try:
             fault = self.faults.get(path, "")
             if fault.startswith("early:"):
@@ -72,6 +78,8 @@ class FakeStore:
                     body,
                 )
             )
+            if act := self.acts.pop(f"{request.method} {path}", None):
+                act()
             if scripted := self.answers.get(f"{request.method} {path}"):
                 return web.Response(status=scripted[0], body=scripted[1], headers=scripted[2])
             response = await (self._faulty(request, path, fault) if fault else self._plain(request, path, body))
@@ -83,7 +91,8 @@ class FakeStore:
     async def _plain(self, request: web.BaseRequest, path: str, body: bytes) -> web.StreamResponse:
         if self.flavour == "minio" and (answer := fake_minio.answer(request, path, self.objects)):
             return answer
-        if answer := self.uploads.answer(request, path, body, self.objects, self.types):
+        uploaded = self.uploads.answer(request, path, body, self.objects, self.types)
+        if answer := uploaded or fake_minio.copied(request, path, self.objects):
             return answer
         if request.method == "PUT":
             self.objects[path] = body
@@ -166,7 +175,7 @@ async def fake_store(flavour: str = "plain") -> AsyncIterator[FakeStore]:
 
 
 @asynccontextmanager
-async def served(server: web.Server) -> AsyncIterator[str]:
+async def served(server: web.Server | PublicServer) -> AsyncIterator[str]:
     """Serve on a free loopback port; yield its URL."""
     listener = await asyncio.get_running_loop().create_server(server, "127.0.0.1", 0)
     port = listener.sockets[0].getsockname()[1]

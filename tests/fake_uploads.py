@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import hashlib
 import re
 from collections.abc import Callable  # noqa: TC003 # a dataclass field
 from dataclasses import dataclass, field
 from urllib.parse import parse_qs, quote, unquote
 
 from aiohttp import web
+
+from tests.digests import md5
 
 MIN_PART_BYTES = 5 * 1024 * 1024
 NOW = "2026-11-25T22:00:00.000Z"
@@ -166,13 +167,13 @@ class FakeUploads:
 
 
 def etag(data: bytes) -> str:
-    return f'"{hashlib.md5(data).hexdigest()}"'  # noqa: S324 # S3's ETag
+    return f'"{md5(data)}"'
 
 
 def multipart_etag(parts: list[bytes]) -> str:
     """S3's entity tag of an object made of parts, without quotes."""
-    digests = b"".join(hashlib.md5(part).digest() for part in parts)  # noqa: S324 # S3's ETag
-    return f"{hashlib.md5(digests).hexdigest()}-{len(parts)}"  # noqa: S324 # S3's ETag
+    digests = b"".join(bytes.fromhex(md5(part)) for part in parts)
+    return f"{md5(digests)}-{len(parts)}"
 
 
 def document(text: str) -> web.Response:

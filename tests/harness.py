@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping
     from datetime import datetime
 
+    from gateway.live_gateway import LiveGateway
+
 KEY_ID = "GATEWAYDEMO"
 SECRET = Secret("gateway-demo-secret")
 READER_ID = "READER"  # may read below demo/public/ and list nothing
@@ -39,6 +41,7 @@ class GatewayUnderTest:
     url: str
     telemetry: Telemetry
     session: aiohttp.ClientSession
+    live: LiveGateway
 
     @property
     def authority(self) -> str:
@@ -121,4 +124,4 @@ async def running_gateway(
         url = await stack.enter_async_context(served(server))
         session = aiohttp.ClientSession(auto_decompress=False, cookie_jar=aiohttp.DummyCookieJar())
         await stack.enter_async_context(session)
-        yield GatewayUnderTest(url, telemetry, session)
+        yield GatewayUnderTest(url, telemetry, session, gateway)

@@ -18,6 +18,7 @@ from gateway.store_watch import StoreWatch
 from gateway.stores.keys import StaticKey, UpstreamKey
 from gateway.stores.upstream import Upstream
 from gateway.telemetry import Telemetry
+from gateway.telemetry_settings import TelemetrySettings
 from tests.conftest import free_port
 from tests.fake_store import FakeStore, served
 from tests.test_telemetry import fetched
@@ -45,17 +46,28 @@ def test_readiness_needs_a_store_that_answers_a_living_scorer_and_no_end_in_sigh
     ]
 
 
+def test_a_pod_that_has_been_ready_stays_so_without_its_store_unless_it_is_told_otherwise() -> None:
+    gone = {"a": False}
+    assert not_ready(Telemetry(ready=True, stores=gone), [page(1)]) == []
+    strict = TelemetrySettings(unready_without_store=True)
+    assert not_ready(Telemetry(ready=True, settings=strict, stores=gone), [page(1)]) == ["no store answers: a"]
+    assert not_ready(Telemetry(ready=True, settings=strict, stores={"a": False, "b": True}), [page(1)]) == []
+
+
 async def test_readiness_says_why_not() -> None:
-    telemetry = Telemetry(ready=True, stores={"main": False})
+    telemetry = Telemetry(ready=False, stores={"main": False})
     async with served(web.Server(admin_handler(telemetry, [page(0)]), access_log=None)) as url:
         status, _, text = await fetched(f"{url}/readyz")
-        assert (status, text) == (503, "no store answers: main\nno scorer process lives\n")
+        assert (status, text) == (
+            503,
+            "not serving: starting, or draining\nno store answers: main\nno scorer process lives\n",
+        )
 
 
 async def test_the_settings_in_force_are_shown_without_their_secrets() -> None:
     base = {"upstream": {"main": {"endpoint": "http://x", "access_key": "up", "secret": "hush-hush"}}}
     shown = masked(load(None, {}, {**base, "tasks": {"url": "redis://:hush-hush@x/0"}}))
-    async with served(web.Server(admin_handler(Telemetry(), shown=shown), access_log=None)) as url:
+    async with served(web.Server(admin_handler(Telemetry(), shown=lambda: shown), access_log=None)) as url:
         status, kind, text = await fetched(f"{url}/debug/config")
     assert (status, kind, json.loads(text)["upstream"]["main"]["access_key"]) == (200, "application/json", "up")
     assert "hush" not in text

@@ -23,13 +23,19 @@ AUTH = ("gateway.auth.",)
 HEADER = ("gateway.errors", "gateway.imaging.limits", "gateway.imaging.probe", "gateway.imaging.header_")
 FACTS = ("gateway.imaging.facts", "gateway.imaging.exif", "gateway.imaging.exif_names", "gateway.imaging.reading")
 PURE_IMAGING = (*HEADER, *FACTS, "gateway.imaging.vendor_limits")
-STORES = ("gateway.stores.upstream", "gateway.stores.keys", "gateway.stores.spool", "gateway.stores.cache")
+STORES = (
+    "gateway.stores.answer",
+    "gateway.stores.upstream",
+    "gateway.stores.keys",
+    "gateway.stores.spool",
+    "gateway.stores.cache",
+)
 KEPT_IN = ("gateway.stores.sqlite_file", "gateway.stores.redis_link")
 UPLOADS = ("gateway.stores.documents", "gateway.stores.listing", "gateway.stores.parts", "gateway.stores.uploads")
 JOURNEYS = (
     *(*CORE, "gateway.auth.base", "gateway.body.", "gateway.dialects.", "gateway.journeys.", *STORES, *UPLOADS),
     *("gateway.imaging.pool", "gateway.imaging.registry", "gateway.wire", "gateway.authorise"),
-    *("gateway.imaging.messages", "gateway.imaging.small"),
+    *("gateway.imaging.messages", "gateway.imaging.small", "gateway.spans"),
     *("gateway.auth.identify", "gateway.auth.post_policy"),
 )
 # The vendors' own APIs go whole journeys of their own: they prove, ask the settings, and remember.
@@ -66,47 +72,62 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
         *("gateway.auth.candidates", "gateway.credentials", "gateway.errors", "gateway.proxies", "gateway.request"),
         *("gateway.imaging.limits", "gateway.imaging.vendor_limits", "gateway.quotas", "gateway.tables"),
         *("gateway.dialects.hidden", "gateway.vendors", "gateway.stores.fetch_rules", "gateway.stores.cache_settings"),
-        *("gateway.tls", "gateway.telemetry_settings"),
+        *("gateway.tls", "gateway.telemetry_settings", "gateway.stores.upstream_settings"),
     ),
-    "gateway.tls": (),
+    "gateway.tls": ("gateway.handshakes",),
+    "gateway.handshakes": (),
     "gateway.processes": (),
-    "gateway.wire": ("gateway.errors", "gateway.request", "gateway.dialects.base"),
+    "gateway.connection": (),
+    "gateway.splice": (),
+    "gateway.wire": (
+        *("gateway.connection", "gateway.errors", "gateway.request", "gateway.dialects.base", "gateway.splice"),
+    ),
     "gateway.scoreboard": (),
     "gateway.metrics": ("gateway.scoreboard",),
-    "gateway.telemetry_settings": (),
+    "gateway.telemetry_settings": ("gateway.credentials",),
     "gateway.access_log": ("gateway.telemetry_settings",),
     "gateway.log_lines": ("gateway.access_log",),
     "gateway.tracing": (),
     "gateway.telemetry": (
         *("gateway.errors", "gateway.scoreboard", "gateway.metrics", "gateway.access_log", "gateway.tracing"),
-        "gateway.telemetry_settings",
+        *("gateway.telemetry_settings", "gateway.spans"),
     ),
+    "gateway.spans": ("gateway.request",),
+    "gateway.otel": ("gateway.otel_", "gateway.scoreboard", "gateway.telemetry", "gateway.telemetry_settings"),
+    "gateway.otel_traces": ("gateway.errors", "gateway.spans", "gateway.telemetry", "gateway.tracing"),
+    "gateway.otel_metrics": ("gateway.metrics", "gateway.scoreboard"),
     "gateway.admin": ("gateway.scoreboard", "gateway.telemetry"),
     "gateway.store_watch": ("gateway.stores.upstream",),
-    "gateway.listener": ("gateway.dialects.base", "gateway.errors"),
+    "gateway.listener": ("gateway.connection", "gateway.dialects.base", "gateway.errors", "gateway.wire"),
     "gateway.journeys.cors": (
         *("gateway.auth.identify", "gateway.dialects.base", "gateway.errors", "gateway.journeys.forward"),
         *("gateway.request", "gateway.settings", "gateway.stores.upstream", "gateway.wire"),
     ),
     "gateway.quotas": ("gateway.errors",),
-    "gateway.stores.keys": ("gateway.credentials", "gateway.errors", "gateway.settings"),
+    "gateway.stores.keys": ("gateway.credentials", "gateway.errors", "gateway.stores.upstream_settings"),
     "gateway.stores.upstream": (
         *CORE,
         "gateway.auth.aws_v4",
         "gateway.dialects.base",
-        "gateway.settings",
+        *("gateway.stores.upstream_settings", "gateway.stores.tries", "gateway.stores.breaker", "gateway.stores.flow"),
         *STORES,
-        *("gateway.tls", "gateway.tracing", "gateway.stores.endpoints", "gateway.stores.exchange"),
+        *("gateway.tls", "gateway.tracing", "gateway.stores.endpoints", "gateway.stores.exchange", "gateway.splice"),
+        "gateway.spans",
     ),
+    "gateway.stores.upstream_settings": ("gateway.credentials",),
+    "gateway.stores.breaker": (),
+    "gateway.stores.flow": (),
+    "gateway.stores.tries": ("gateway.errors", "gateway.stores.breaker", "gateway.stores.endpoints"),
     "gateway.stores.exchange": ("gateway.request",),
+    "gateway.stores.answer": ("gateway.errors", "gateway.request", "gateway.splice", "gateway.stores.exchange"),
     "gateway.stores.spool": ("gateway.errors",),
-    "gateway.stores.endpoints": (),
+    "gateway.stores.endpoints": ("gateway.stores.breaker",),
     "gateway.tasks": (),
     "gateway.stores.sqlite_file": ("gateway.errors",),
     "gateway.stores.redis_link": ("gateway.errors",),
     "gateway.stores.task_": ("gateway.tasks", "gateway.stores.task_", *KEPT_IN),
     "gateway.stores.fetch_rules": CORE,
-    "gateway.stores.fetch": (*CORE, "gateway.stores.fetch_rules"),
+    "gateway.stores.fetch": (*CORE, "gateway.stores.fetch_rules", "gateway.spans"),
     "gateway.stores.cache": ("gateway.errors", "gateway.stores.cache_settings"),
     "gateway.stores.cache_settings": ("gateway.credentials", "gateway.stores.redis_url"),
     "gateway.stores.listing": (*CORE, "gateway.dialects.base", "gateway.dialects.xml", *STORES),
@@ -136,7 +157,7 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
         *(*CORE, "gateway.auth.", "gateway.dialects.", "gateway.journeys.", "gateway.stores.upstream"),
         *("gateway.settings", "gateway.telemetry", "gateway.wire", "gateway.imaging.pool", "gateway.proxies"),
         "gateway.quotas",
-        *("gateway.authorise", "gateway.key_file"),
+        *("gateway.authorise", "gateway.key_file", "gateway.connection"),
     ),
     "gateway.app": (
         *("gateway.credentials", "gateway.handler", "gateway.imaging.pool", "gateway.settings", "gateway.telemetry"),
@@ -144,14 +165,22 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
         *("gateway.key_file", "gateway.stores.ledger", "gateway.journeys.vendor_call", *STORES),
         *("gateway.stores.fetch", "gateway.stores.fetch_rules", "gateway.stores.task_ledger"),
         *("gateway.journeys.cloud_tasks", "gateway.journeys.tasks", "gateway.admin", "gateway.store_watch"),
-        "gateway.tls",
+        *("gateway.tls", "gateway.store_events", "gateway.live_gateway", "gateway.live_settings", "gateway.otel"),
     ),
+    "gateway.live_settings": ("gateway.settings",),
+    "gateway.live_gateway": (
+        *("gateway.dialects.base", "gateway.errors", "gateway.handler", "gateway.live_settings", "gateway.log_lines"),
+        *("gateway.imaging.pool", "gateway.imaging.vendor_limits", "gateway.settings", "gateway.telemetry"),
+        *("gateway.stores.fetch", "gateway.stores.fetch_rules", "gateway.connection"),
+    ),
+    "gateway.store_events": ("gateway.metrics", "gateway.scoreboard", "gateway.stores.breaker"),
     "gateway.supervisor": (
         *("gateway.app", "gateway.credentials", "gateway.imaging.pool", "gateway.imaging.launch", "gateway.processes"),
         *("gateway.settings", "gateway.key_file", "gateway.tls", "gateway.scoreboard"),
+        *("gateway.live_settings", "gateway.log_lines"),
     ),
     "gateway.commands.": ("gateway.",),
-    "gateway.__main__": ("gateway.commands.", "gateway.processes", "gateway.settings"),
+    "gateway.__main__": ("gateway.commands.", "gateway.log_lines", "gateway.processes", "gateway.settings"),
 }
 PURE = (
     "gateway.errors",
@@ -173,14 +202,15 @@ PURE_TOO = (
     *("gateway.dialects.", "gateway.imaging.registry", *PURE_IMAGING),
     *("gateway.imaging.messages", "gateway.imaging.info"),
     *("gateway.imaging.score", "gateway.imaging.curves", "gateway.imaging.reasons"),
-    "gateway.stores.fetch_rules",
+    *("gateway.stores.fetch_rules", "gateway.stores.breaker"),
 )
 WITH_AIOHTTP = (
-    "gateway.wire",
+    "gateway.connection",
     "gateway.listener",
     "gateway.app",
     "gateway.admin",
-    "gateway.handler",
+    "gateway.live_gateway",
+    "gateway.stores.answer",
     "gateway.stores.upstream",
     "gateway.stores.exchange",
     "gateway.stores.fetch",
@@ -246,8 +276,10 @@ def test_the_journey_fits_on_two_screens() -> None:
 @pytest.mark.parametrize(
     "module", ["gateway.app", "gateway.supervisor", "gateway.commands.serve", "gateway.imaging.info"]
 )
-def test_a_gateway_process_loads_neither_numpy_nor_pyvips(module: str) -> None:
-    code = f"import sys, {module}; print(sorted({{'numpy', 'pyvips', 'PIL', 'cffi'}} & set(sys.modules)))"
+def test_a_gateway_process_loads_neither_numpy_nor_pyvips_nor_an_extra_that_nobody_configured(module: str) -> None:
+    code = (
+        f"import sys, {module}; print(sorted({{'numpy', 'pyvips', 'PIL', 'cffi', 'opentelemetry'}} & set(sys.modules)))"
+    )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)
     assert done.stdout.strip() == "[]"
 

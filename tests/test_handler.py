@@ -192,6 +192,7 @@ async def test_the_right_of_a_request_is_checked_under_the_configured_name(store
 
 async def test_a_copy_names_its_source_as_the_store_does(store: FakeStore) -> None:
     buckets = {"demo": {"store_name": "inner"}}
+    store.objects["/inner/a%20b"] = b"source"
     async with running_gateway(store.endpoint, buckets=buckets) as gateway:
         source = ("x-amz-copy-source", "/demo/a%20b")
         signature = aws_v4.sign(

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway import quotas
-from gateway.errors import SLOW_DOWN, ApiError
+from gateway.errors import ACCESS_DENIED, INVALID_ACCESS_KEY_ID, SIGNATURE_DOES_NOT_MATCH, SLOW_DOWN, ApiError
 from gateway.quotas import Quotas, QuotaSettings
 
 
@@ -59,3 +59,30 @@ def test_scores_at_a_time_are_bounded_and_given_back() -> None:
         _ = 1 / 0
     with quota.scoring("a"), quota.scoring("a"):
         pass
+
+
+def test_requests_at_a_time_are_bounded_and_given_back() -> None:
+    quota = Quotas(QuotaSettings(concurrent_requests=2))
+    with quota.request():
+        quota.admit("a", 0.0)
+        quota.admit("a", 0.0)  # the same request on the same account: it is one
+        with quota.request():
+            quota.admit("a", 0.0)
+            with quota.request(), pytest.raises(ApiError) as caught:
+                quota.admit("a", 0.0)
+            assert caught.value.kind is SLOW_DOWN
+            with quota.request():
+                quota.admit("b", 0.0)
+        with quota.request():
+            quota.admit("a", 0.0)
+    assert quota == Quotas(quota.settings), "nobody is held for ever"
+
+
+def test_a_claim_that_proved_wrong_costs_its_address_a_token_and_no_other_refusal_does() -> None:
+    quota = Quotas(QuotaSettings(requests_per_second=0.001, burst=2))
+    wrong, denied = ApiError(SIGNATURE_DOES_NOT_MATCH), ApiError(ACCESS_DENIED)
+    assert [quota.charged(denied, "1.2.3.4", 0.0) for _ in range(9)] == [denied] * 9
+    assert [quota.charged(wrong, "1.2.3.4", 0.0) for _ in range(2)] == [wrong] * 2
+    assert quota.charged(ApiError(INVALID_ACCESS_KEY_ID), "1.2.3.4", 0.0).kind is SLOW_DOWN
+    assert quota.charged(wrong, "1.2.3.5", 0.0) is wrong
+    assert quota.charged(wrong, "", 0.0) is wrong, "no request, no address"

@@ -122,3 +122,27 @@ def test_a_copy_source_is_renamed_only_where_the_store_has_another_name() -> Non
     assert renamed == (("x-amz-copy-source", "store%20b/k%20x?versionId=3"), ("x-other", "/b/k"))
     assert rename_copy_source(headers, lambda name: name) == headers
     assert copy_source((("x-other", "/b/k"),)) is None
+
+
+def test_a_head_with_another_query_keeps_its_headers_and_forgets_the_old_parameters() -> None:
+    head = RequestHead("GET", "/b/k", "a=1&X-Sig=2", "host", (("host", "host"), ("x-a", "1")))
+    assert (head.parameter("a"), head.header("x-a")) == ("1", "1")
+    other = head.with_query("b=3")
+    assert (other.parameter("a"), other.parameter("b"), other.header("x-a")) == (None, "3", "1")
+    assert (other.raw_query, other.raw_path, other.authority) == ("b=3", "/b/k", "host")
+    assert head.parameter("a") == "1", "the first head stays as it was"
+    assert other == RequestHead("GET", "/b/k", "b=3", "host", (("host", "host"), ("x-a", "1")))
+
+
+def test_all_values_of_a_repeated_parameter_can_be_had() -> None:
+    head = RequestHead("GET", "/b/k", "a=1&b&a=%32", "host", ())
+    assert (head.parameter_values("a"), head.parameter_values("b"), head.parameter_values("c")) == (
+        ["1", "2"],
+        [""],
+        [],
+    )
+
+
+@pytest.mark.parametrize("length", [1, 40, 60, 5000])
+def test_long_and_short_texts_are_decoded_alike(length: int) -> None:
+    assert percent_decode("%C3%A9" * length) == "é" * length

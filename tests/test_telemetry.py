@@ -154,9 +154,9 @@ def test_durations_are_cumulative_histograms_that_add_up_over_processes() -> Non
 
 def test_what_a_successor_inherits_are_counters_and_histograms_and_no_gauge() -> None:
     telemetry, heir = Telemetry(scorer_jobs=lambda: (3, 1)), Telemetry()
-    telemetry.scoring_stage("wait", 0.1)
+    telemetry.scoring_stage("wait", 7.0, 7.1)
     heir.inherit(telemetry.counts())
-    heir.scoring_stage("wait", 0.1)
+    heir.scoring_stage("wait", 7.0, 7.1)
 
     counts = heir.counts()
     assert counts["gateway_scorer_jobs_waiting",] == 0

@@ -15,21 +15,23 @@ from contextlib import asynccontextmanager, suppress
 from dataclasses import fields
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
-from aiohttp import web
 from cryptography import x509
 
 from gateway import app
 from gateway.app import listen_on, renew
+from gateway.auth import aws_v4
 from gateway.commands.config import read
+from gateway.dialects.base import Rendered
 from gateway.errors import UPSTREAM_UNREACHABLE
 from gateway.listener import PublicServer
 from gateway.settings import SettingsError, load
 from gateway.supervisor import renew as supervisor_renews
 from gateway.telemetry import Telemetry
 from gateway.tls import LiveCertificate, TlsError, TlsSettings, opened, read_chain, store_context
+from gateway.wire import Exchange
 from tests.certificates import Authority
 from tests.fake_store import FakeStore
 from tests.harness import running_gateway
@@ -40,7 +42,10 @@ from tests.threaded_store import threaded_store
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
+    from gateway.connection import Incoming
+
 NOW = datetime.now(UTC)
+LONG = bytes(range(251)) * 20_000  # 5 MB, of which the gateway could see the first part only, were it not encrypted
 NOBODY = "http://127.0.0.1:9"  # what is refused unsigned never reaches a store
 
 
@@ -69,8 +74,9 @@ def client(tmp_path: Path, **limits: ssl.TLSVersion) -> ssl.SSLContext:
 async def serving_tls(certificate: LiveCertificate) -> AsyncIterator[int]:
     """Serve one word over TLS the way the gateway process does; yields the port."""
 
-    async def handle(request: web.BaseRequest) -> web.StreamResponse:
-        return web.Response(text="secure" if request.secure else "plain")
+    async def handle(request: Incoming) -> None:
+        text = b"secure" if request.connection.secure else b"plain"
+        await Exchange(request, 0).send(Rendered(200, (), text))
 
     listening = socket.create_server(("127.0.0.1", 0))
     server = PublicServer(handle, lambda _: pytest.fail("unreadable"))
@@ -282,6 +288,18 @@ def test_the_gateway_serves_a_new_certificate_without_losing_a_request(authority
     assert "the old certificate stays in force: tls.certificate" in log
 
 
+def test_a_long_body_comes_whole_where_the_client_speaks_tls(authority: Authority, tmp_path: Path) -> None:
+    more = f'[tls]\ncertificate = "{authority.issue(tmp_path / "server.pem").name}"\n'
+    store = FakeStore(objects={"/demo/key": LONG})
+    with threaded_store(store) as endpoint, serving(tmp_path, endpoint, more_settings=more) as gateway:
+        place = gateway.place
+        key: dict[str, Any] = {"access_key_id": place.key_id, "secret": place.secret, "region": "us-east-1"}
+        query = aws_v4.presign("GET", "/demo/key", "", place.authority, now=NOW, expires_s=600, **key)
+        url = f"https://{place.authority}/demo/key?{query}"
+        with urllib.request.urlopen(url, timeout=10, context=client(tmp_path)) as answer:
+            assert answer.read() == LONG
+
+
 def metrics(admin: str) -> bytes:
     with urllib.request.urlopen(f"http://{admin}/metrics", timeout=10) as answer:
         return bytes(answer.read())
@@ -318,6 +336,12 @@ async def test_a_store_is_believed_only_with_a_certificate_of_a_trusted_authorit
             assert (status, UPSTREAM_UNREACHABLE.code.encode() in body) == (UPSTREAM_UNREACHABLE.status, True)
         assert len(store.seen) == seen, "a request was sent to a stranger"
         assert await fetch(endpoint, verify=False) == (200, b"stored")
+
+
+async def test_a_long_body_comes_whole_where_the_store_speaks_tls(authority: Authority, tmp_path: Path) -> None:
+    store = FakeStore(objects={"/demo/key": LONG})
+    with threaded_store(store, authority.issue(tmp_path / "store.pem")) as endpoint:
+        assert await fetch(endpoint, ca=str(tmp_path / "ca.pem")) == (200, LONG)
 
 
 async def test_a_store_under_another_name_than_its_certificate_s_is_not_believed(

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import ssl
-import threading
-from contextlib import contextmanager
+from contextlib import asynccontextmanager, contextmanager
 from typing import TYPE_CHECKING
 
 from aiohttp import web
 
+from tests.own_thread import in_own_thread
+
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import AsyncIterator, Iterator
     from pathlib import Path
 
     from tests.fake_store import FakeStore
@@ -23,27 +24,14 @@ def threaded_store(store: FakeStore, chain: Path | None = None, port: int = 0) -
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER) if chain else None
     if context and chain:
         context.load_cert_chain(chain)
-    loop, started, stop = asyncio.new_event_loop(), threading.Event(), asyncio.Event()
-    ports: list[int] = []
+    with in_own_thread(_serving(store, port, context)) as number:
+        yield f"{'https' if chain else 'http'}://127.0.0.1:{number}"
 
-    async def serve() -> None:
-        server = web.Server(store.handle)
-        listener = await loop.create_server(server, "127.0.0.1", port, ssl=context)
-        ports.append(listener.sockets[0].getsockname()[1])
-        started.set()
-        await stop.wait()
-        listener.close()
-        await server.shutdown(0.1)
 
-    def run() -> None:
-        with asyncio.Runner(loop_factory=lambda: loop) as runner:
-            runner.run(serve())
-
-    thread = threading.Thread(target=run)
-    thread.start()
-    try:
-        assert started.wait(10)
-        yield f"{'https' if chain else 'http'}://127.0.0.1:{ports[0]}"
-    finally:
-        loop.call_soon_threadsafe(stop.set)
-        thread.join()
+@asynccontextmanager
+async def _serving(store: FakeStore, port: int, context: ssl.SSLContext | None) -> AsyncIterator[int]:
+    server = web.Server(store.handle)
+    listener = await asyncio.get_running_loop().create_server(server, "127.0.0.1", port, ssl=context)
+    yield listener.sockets[0].getsockname()[1]
+    listener.close()
+    await server.shutdown(0.1)

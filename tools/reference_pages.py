@@ -20,10 +20,11 @@ from gateway import errors
 from gateway.__main__ import _parser
 from gateway.credentials import Secret
 from gateway.errors import ErrorKind
+from gateway.live_settings import is_live
 from gateway.settings import _SHORT, Settings
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
 DOCS = Path(__file__).resolve().parent.parent / "docs"
 _WRITTEN = "<!-- Written from the code: do not edit, run `make reference`. -->"
@@ -63,12 +64,12 @@ def settings_page() -> str:
     parts = [_SETTINGS_HEAD.format(written=_WRITTEN, short=short)]
     names: dict[Any, list[str]] = {}
     for section in sections():
-        names.setdefault(section.kind, []).append(f"`[{section.name}]`")
+        names.setdefault(section.kind, []).append(section.name)
     for kind, alike in names.items():
-        rows = "".join(_setting_rows(kind))
+        rows = "".join(_setting_rows(kind, alike))
         if rows:
-            title = f"## {', '.join(alike)}\n\n{inspect.getdoc(kind)}\n"
-            parts.append(f"{title}\n| setting | type | default | what it is |\n|---|---|---|---|\n{rows}")
+            title = f"## {', '.join(f'`[{name}]`' for name in alike)}\n\n{inspect.getdoc(kind)}\n"
+            parts.append(f"{title}\n| setting | type | default | live | what it is |\n|---|---|---|---|---|\n{rows}")
     return "\n".join(parts)
 
 
@@ -79,13 +80,16 @@ _SETTINGS_HEAD = """\
 
 Defaults, then the TOML file (`--config FILE`, else `GATEWAY_CONFIG`), then the environment: each setting is also the
 variable `GATEWAY_SECTION__FIELD`, with two underscores between the names (`GATEWAY_UPSTREAM__MAIN__ENDPOINT`); lists
-are separated by commas there. In `upstream`, `keys`, `tasks` and `cache` the same name with `_FILE` behind it names a
-file that holds the value (`GATEWAY_UPSTREAM__MAIN__SECRET_FILE`). Names of files in the TOML file start where that
-file is. Unknown names are errors. `NAME` is a name of your choice. `gateway check-config` lists every mistake,
-`gateway show-config` what is in force.
+are separated by commas there. In `upstream`, `keys`, `tasks`, `cache` and `telemetry` the same name with `_FILE` behind
+it names a file that holds the value (`GATEWAY_UPSTREAM__MAIN__SECRET_FILE`). Names of files in the TOML file start
+where that file is. Unknown names are errors. `NAME` is a name of your choice. `gateway check-config` lists every
+mistake, `gateway show-config` what is in force.
 
 Sizes are in bytes, names that end in `_s` in seconds. [config/gateway.toml](../config/gateway.toml) is a sample to
 start from.
+
+What is `live` changes without a restart: edit the file, then send SIGHUP to the process that was started first (`kill
+-HUP`). [operations.md](operations.md#new-settings-without-a-restart) says what is kept and what is told.
 
 | short variable | means |
 |---|---|
@@ -95,11 +99,13 @@ start from.
 """
 
 
-def _setting_rows(kind: Any) -> Iterator[str]:
+def _setting_rows(kind: Any, sections_alike: Sequence[str]) -> Iterator[str]:
     hints, told = get_type_hints(kind), comments(kind)
     for field in fields(kind):
         if not is_dataclass(_inner(hint := hints[field.name])):
-            yield f"| `{field.name}` | {_type(hint)} | {_default(field)} | {_cell(told[field.name])} |\n"
+            (live,) = {is_live(f"{name}.{field.name}") for name in sections_alike}
+            first = f"| `{field.name}` | {_type(hint)} | {_default(field)} | {'yes' if live else ''} |"
+            yield f"{first} {_cell(told[field.name])} |\n"
 
 
 def _inner(hint: Any) -> Any:

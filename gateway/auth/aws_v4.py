@@ -28,7 +28,7 @@ from gateway.errors import ACCESS_DENIED, INVALID_ARGUMENT, INVALID_REQUEST, MUL
 from gateway.request import parse_query
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
     from datetime import datetime
 
     from gateway.credentials import Secret
@@ -91,12 +91,14 @@ def verify(head: RequestHead, claim: Claim, secret: Secret, _target: Target, now
     request = _canonical_request(
         head.method, head.raw_path, parameters, canonical.received_values(head), claim.signed_headers, payload
     )
-    check_signature(_signature(secret, scope, signed_at, request), claim.signature)
+    check_signature(_signature(secret, scope, canonical.iso_basic(signed_at), request), claim.signature)
     _check_all_signed(head, claim, payload)
     check_time(claim, now)
     return _payload(
         payload,
-        ChunkSeed(signing_key(secret, scope), claim.signature, canonical.iso_basic(signed_at), scope.text(TERMINATOR)),
+        lambda: ChunkSeed(
+            signing_key(secret, scope), claim.signature, canonical.iso_basic(signed_at), scope.text(TERMINATOR)
+        ),
     )
 
 
@@ -119,15 +121,16 @@ def sign(  # noqa: PLR0913 - the parts of a request, each under its own name
     `headers` have lower-case names and include `host`. `payload` is the literal x-amz-content-sha256: a digest or
     one of its words.
     """
-    added: Headers = (("x-amz-date", canonical.iso_basic(now)), (_CONTENT_SHA256, payload))
+    signed_at = canonical.iso_basic(now)
+    added: Headers = (("x-amz-date", signed_at), (_CONTENT_SHA256, payload))
     if token is not None:
         added = (*added, ("x-amz-security-token", token.reveal()))
     values = canonical.header_values((*headers, *added))
     names = tuple(sorted(values))
-    scope = Scope(now.strftime("%Y%m%d"), region, service)
+    scope = Scope(signed_at[:8], region, service)
     parameters = [(item.name, item.value) for item in parse_query(raw_query)]
     request = _canonical_request(method, raw_path, parameters, values, names, payload)
-    signature = _signature(secret, scope, now, request)
+    signature = _signature(secret, scope, signed_at, request)
     credential = f"{access_key_id}/{scope.text(TERMINATOR)}"
     value = f"{ALGORITHM} Credential={credential}, SignedHeaders={';'.join(names)}, Signature={signature}"
     return (*added, ("authorization", value))
@@ -159,7 +162,8 @@ def presign(  # noqa: PLR0913 - the parts of a request, each under its own name
     if token is not None:
         parameters.append((_TOKEN, token.reveal()))
     request = _canonical_request(method, raw_path, parameters, {"host": host}, ("host",), canonical.UNSIGNED_PAYLOAD)
-    return f"{canonical.canonical_query(parameters)}&{_SIGNATURE}={_signature(secret, scope, now, request)}"
+    signature = _signature(secret, scope, canonical.iso_basic(now), request)
+    return f"{canonical.canonical_query(parameters)}&{_SIGNATURE}={signature}"
 
 
 def signing_key(secret: Secret, scope: Scope) -> bytes:
@@ -199,7 +203,7 @@ def _claim(
 ) -> Claim:
     in_query = expires_s > 0
     access_key_id, scope = canonical.parse_credential(credential, TERMINATOR, ("s3",), in_query=in_query)
-    if scope.date != signed_at.strftime("%Y%m%d"):
+    if scope.date != canonical.iso_basic(signed_at)[:8]:
         raise canonical.malformed("the date of the credential is not that of the request", in_query=in_query)
     names = canonical.parse_header_names(signed_headers, in_query=in_query)
     if "host" not in names:
@@ -237,14 +241,13 @@ def _canonical_request(
     payload: str,
 ) -> str:
     query = canonical.canonical_query(parameters)
-    folded = {name: canonical.fold_blanks(values[name]) for name in names if name in values}
-    headers = canonical.canonical_headers(folded, names)
+    headers = canonical.fold_blanks(canonical.canonical_headers(values, names))  # names and line ends have no blanks
     return f"{method}\n{canonical.canonical_path(raw_path)}\n{query}\n{headers}\n{';'.join(names)}\n{payload}"
 
 
-def _signature(secret: Secret, scope: Scope, signed_at: datetime, canonical_request: str) -> str:
+def _signature(secret: Secret, scope: Scope, signed_at: str, canonical_request: str) -> str:
     digest = canonical.sha256_hex(canonical_request)
-    to_sign = f"{ALGORITHM}\n{canonical.iso_basic(signed_at)}\n{scope.text(TERMINATOR)}\n{digest}"
+    to_sign = f"{ALGORITHM}\n{signed_at}\n{scope.text(TERMINATOR)}\n{digest}"
     return canonical.hmac_sha256(signing_key(secret, scope), to_sign).hex()
 
 
@@ -257,7 +260,7 @@ def _check_all_signed(head: RequestHead, claim: Claim, payload: str) -> None:
             raise ApiError(ACCESS_DENIED, message=message, fields=(("HeadersNotSigned", name),))
 
 
-def _payload(literal: str, seed: ChunkSeed) -> Payload:
+def _payload(literal: str, seed: Callable[[], ChunkSeed]) -> Payload:
     if literal == canonical.UNSIGNED_PAYLOAD:
         return Unsigned()
     if _HEX_DIGEST.fullmatch(literal):
@@ -265,6 +268,6 @@ def _payload(literal: str, seed: ChunkSeed) -> Payload:
     if literal == _STREAMING_UNSIGNED:
         return Chunked(literal)
     if literal in _STREAMING_SIGNED:
-        return Chunked(literal, seed)
+        return Chunked(literal, seed())
     message = "x-amz-content-sha256 must be UNSIGNED-PAYLOAD, a STREAMING-... mode or a SHA-256 in hex."
     raise ApiError(INVALID_ARGUMENT, message=message)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hmac
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from gateway.errors import (
     INVALID_ARGUMENT,
@@ -24,8 +24,7 @@ MAX_SKEW = timedelta(minutes=15)
 MAX_EXPIRES_S = 604_800  # seven days, for the schemes with a relative expiry
 
 
-@dataclass(frozen=True, slots=True)
-class Scope:
+class Scope(NamedTuple):
     """The credential scope of the V4 family: `date/region/service/terminator`."""
 
     date: str

@@ -73,15 +73,16 @@ def recognised(head: RequestHead) -> tuple[Scheme, ...]:
     """Return the schemes of which the request carries a claim, whole or not. Raises INVALID_URI."""
     if not (head.raw_path.isascii() and head.raw_query.isascii()):
         raise ApiError(INVALID_URI, "the target is not ASCII")
-    return tuple(scheme for scheme in SCHEMES if scheme.recognises(head))
+    return tuple([scheme for scheme in SCHEMES if scheme.recognises(head)])
 
 
-def find_claim(head: RequestHead) -> tuple[Scheme, Claim] | None:
+def find_claim(head: RequestHead, schemes: tuple[Scheme, ...] | None = None) -> tuple[Scheme, Claim] | None:
     """Return the one claim of a request with its scheme, None when it makes none. Raises ApiError.
 
+    `schemes` are those of `recognised(head)`, where somebody has asked for them already.
     An empty Authorization header counts as none: cos-python-sdk-v5 sends one when it is anonymous.
     """
-    schemes = recognised(head)
+    schemes = recognised(head) if schemes is None else schemes
     authorization = head.one_header("authorization")
     if len(schemes) > 1:
         raise ApiError(MULTIPLE_CLAIMS, ", ".join(scheme.NAME for scheme in schemes))

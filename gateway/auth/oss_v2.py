@@ -120,9 +120,7 @@ def presign(  # noqa: PLR0913 - the parts of a request, each under its own name
 
 
 def _in_query(head: RequestHead) -> bool:
-    return head.has_parameter("x-oss-access-key-id") or any(
-        item.name == "x-oss-signature-version" and item.value == VERSION for item in head.parameters
-    )
+    return head.has_parameter("x-oss-access-key-id") or VERSION in head.parameter_values("x-oss-signature-version")
 
 
 def _parse_header(head: RequestHead) -> Claim:

@@ -145,7 +145,7 @@ def presign(  # noqa: PLR0913 - the parts of a request, each under its own name
 
 def _in_query(head: RequestHead) -> bool:
     """Take every signature in the query that OSS V2 leaves, so that an unknown version is refused, not ignored."""
-    versions = [item.value for item in head.parameters if item.name == _VERSION]
+    versions = head.parameter_values(_VERSION)
     return head.has_parameter("x-oss-credential") or (
         any(version != "OSS2" for version in versions) or (not versions and head.has_parameter(_SIGNATURE))
     )

@@ -21,6 +21,7 @@ MAX_FIELDS = 100
 MAX_BYTES_BEFORE_FILE = 20 * 1024  # S3's limit: fields, their headers, what stands before them
 
 _MAX_PARTS = 1000  # where a field may come several times
+_MAX_HEADER = 8 * 1024  # of one part: it is looked through again with each piece that comes
 _MAX_BOUNDARY = 70  # RFC 2046 section 5.1.1
 _MAX_PADDING = 256
 # `\"` inside a quoted text is an escape for most clients, the end of a path for some: the first reading that fits.
@@ -77,14 +78,13 @@ def parse_boundary(content_type: str) -> bytes:
 class FormReader:
     """Reads a form piece by piece, wherever it is cut.
 
-    `fields` are the form's fields before the file, by lower-case name; they are complete when `file` is no longer
-    None. What comes behind the file is ignored, as S3 does, unless the rules say that it counts. Memory is bounded by
-    the rules and one piece.
+    What comes behind the file is ignored, as S3 does, unless the rules say that it counts. Memory is bounded by the
+    rules and one piece.
     """
 
     def __init__(self, boundary: bytes, rules: FormRules = S3_FORM) -> None:
         self._rules = rules
-        self.fields: dict[str, str] = {}
+        self._values: dict[str, list[str]] = {}
         self.file: FilePart | None = None
         self._delimiter = b"\r\n--" + boundary
         self._held = b"\r\n"  # so that the first delimiter, which may stand at the start, looks like all others
@@ -93,6 +93,11 @@ class FormReader:
         self._value = bytearray()
         self._bytes_before_file = 0
         self._parts = 0
+
+    @property
+    def fields(self) -> dict[str, str]:
+        """The fields so far, by lower-case name; by the default rules complete when `file` is no longer None."""
+        return {name: ",".join(values) for name, values in self._values.items()}
 
     def feed(self, data: bytes) -> bytes:
         """Take the next piece of the body, return the bytes of the file in it.
@@ -162,6 +167,8 @@ class FormReader:
 
     def _read_header(self) -> bool:
         end = self._held.find(b"\r\n\r\n")
+        if end > _MAX_HEADER or (end < 0 and len(self._held) > _MAX_HEADER):
+            raise ApiError(MAX_POST_PRE_DATA_LENGTH_EXCEEDED, "a part's header is too long")
         if end < 0:
             self._check_size(self._bytes_before_file + len(self._held))
             return False
@@ -172,17 +179,16 @@ class FormReader:
         if name == self._rules.file_field and self.file is None:
             self.file, self._next = part, _Next.FILE
             return True
-        if (name in self.fields and not self._repeats(name)) or name == self._rules.file_field:
+        if (name in self._values and not self._repeats(name)) or name == self._rules.file_field:
             raise ApiError(INVALID_ARGUMENT, f"field {name} twice", message=f"The form field {name} is sent twice.")
-        if len(self.fields) == MAX_FIELDS or self._parts > _MAX_PARTS:
+        if len(self._values) == MAX_FIELDS or self._parts > _MAX_PARTS:
             raise ApiError(MAX_POST_PRE_DATA_LENGTH_EXCEEDED, "too many fields")
         self._name, self._next = name, _Next.VALUE
         self._value.clear()
         return True
 
     def _keep(self, value: str) -> None:
-        earlier = self.fields.get(self._name)
-        self.fields[self._name] = value if earlier is None else f"{earlier},{value}"
+        self._values.setdefault(self._name, []).append(value)
 
     def _repeats(self, name: str) -> bool:
         return self._rules.anywhere and name.endswith("[]")

@@ -18,6 +18,7 @@ from gateway.commands.presign import Signer, signed_url
 from gateway.credentials import EVERYTHING, Credential, Identity, Secret
 from gateway.dialects.base import StoreRequest
 from gateway.key_file import LiveKeys
+from gateway.live_settings import LiveSettings
 from gateway.processes import StartError, listen
 from gateway.request import percent_encode
 from gateway.settings import Server, Settings, load, split_listen
@@ -56,7 +57,7 @@ def demo(images: Path | None, *, generate_secret: bool) -> int:
         names = asyncio.run(_fill(settings, own))
         keys = LiveKeys({DEMO_ACCESS_KEY: Credential(DEMO_ACCESS_KEY, secret, Identity("demo", EVERYTHING))})
         lines = printed_lines(settings, secret, names[0], utc_now())
-        return run_gateways(settings, keys, lambda: print(lines, flush=True), store.failed)
+        return run_gateways(LiveSettings(settings), keys, lambda: print(lines, flush=True), store.failed)
     except EmbeddedStoreError as error:
         raise StartError(str(error)) from None
     finally:

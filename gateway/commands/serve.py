@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import logging
+import os
 from typing import TYPE_CHECKING
 
 from gateway.commands.config import read
-from gateway.log_lines import LineFormatter
+from gateway.live_settings import LiveSettings
+from gateway.log_lines import write_as
 from gateway.processes import StartError
+from gateway.settings import load
 from gateway.supervisor import run_gateways
 from gateway.tls import TlsError, opened
 
@@ -20,9 +23,7 @@ _log = logging.getLogger("gateway")
 def serve(config: Path | None) -> int:
     """Serve until SIGTERM or Ctrl-C. Raises SettingsError and StartError."""
     settings, keys = read(config)
-    if settings.telemetry.log_format != "text":
-        for handler in logging.getLogger().handlers:
-            handler.setFormatter(LineFormatter(settings.telemetry.log_format))
+    write_as(settings.telemetry.log_format)
     try:
         certificate = opened(settings.tls)
     except TlsError as error:  # it was good a moment ago
@@ -42,4 +43,5 @@ def serve(config: Path | None) -> int:
             stores,
         )
 
-    return run_gateways(settings, keys, say_ready, certificate=certificate)
+    live = LiveSettings(settings, lambda: load(config, os.environ))
+    return run_gateways(live, keys, say_ready, certificate=certificate)

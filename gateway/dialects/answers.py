@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from email.utils import format_datetime
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -12,9 +11,8 @@ if TYPE_CHECKING:
 
 
 def result_headers(stored: StoredObject, context: AnswerContext) -> Headers:
-    """Return what a result and its 304 both say: validators, date, and who may keep the answer."""
+    """Return what a result and its 304 both say: validators, and who may keep the answer."""
     told = (
-        ("Date", format_datetime(context.now, usegmt=True)),
         ("ETag", stored.etag),
         ("Last-Modified", stored.last_modified),
         ("Cache-Control", "" if context.public else "private"),
@@ -22,8 +20,8 @@ def result_headers(stored: StoredObject, context: AnswerContext) -> Headers:
     return tuple((name, value) for name, value in told if value)
 
 
-def error_headers(error: ApiError, context: AnswerContext) -> Headers:
-    """Return what every error says: date, when to come back, and that caches must not keep a refusal or a failure.
+def error_headers(error: ApiError) -> Headers:
+    """Return what every error says: when to come back, and that caches must not keep a refusal or a failure.
 
     The error's own headers, such as the Content-Range of a 416, come last.
     """
@@ -31,7 +29,6 @@ def error_headers(error: ApiError, context: AnswerContext) -> Headers:
     keep = kind.status not in (401, 403) and kind.status < 500
     told = (
         ("Content-Type", "application/xml"),
-        ("Date", format_datetime(context.now, usegmt=True)),
         ("Retry-After", str(kind.retry_after_s) if kind.retry_after_s > 0 else ""),
         ("Cache-Control", "" if keep else "no-store"),
         *error.headers,

@@ -64,12 +64,12 @@ def status_of(kind: ErrorKind) -> int:
 
 
 def render_error(error: ApiError, context: AnswerContext) -> Rendered:
-    """Render an error as the vendor does: the message in the body and in X-Cld-Error."""
+    """Render an error as the vendor does, the message in the body and in X-Cld-Error; beside it the request id."""
     message = _MESSAGES.get(error.kind, error.message)
-    headers = tuple(pair for pair in error_headers(error, context) if pair[0] != "Content-Type")
+    headers = tuple(pair for pair in error_headers(error) if pair[0] != "Content-Type")
     told = " ".join(message[:_MAX_TOLD].split())
     told = told if told.isascii() and told.isprintable() else json.dumps(told)[1:-1]
-    body = json.dumps({"error": {"message": message}}).encode()
+    body = json.dumps({"error": {"message": message, "request_id": context.request_id.lower()}}).encode()
     all_headers = (*headers, *told_headers(context), ("X-Cld-Error", told))
     return Rendered(status_of(error.kind), all_headers, b"" if context.method == "HEAD" else body)
 

@@ -215,7 +215,7 @@ def notification(
 
 def render_error(error: ApiError, context: AnswerContext) -> Rendered:
     """Render an error by the schema."""
-    more = tuple(pair for pair in error_headers(error, context) if pair[0] != "Content-Type")
+    more = tuple(pair for pair in error_headers(error) if pair[0] != "Content-Type")
     return _render(_status(error), {"error": _error(error, _id(context))}, context, more)
 
 

@@ -191,7 +191,7 @@ def render_error(error: ApiError, context: AnswerContext) -> Rendered:
     `x-cos-error-code` would win over the document: it is never sent.
     """
     trace = (("x-cos-request-id", context.request_id), ("x-cos-trace-id", context.request_id))
-    headers = (*trace, *error_headers(error, context))
+    headers = (*trace, *error_headers(error))
     if context.method == "HEAD":
         return Rendered(error.kind.status, headers, b"")
     code = error.kind.code_for(NAME)

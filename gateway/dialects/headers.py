@@ -125,7 +125,7 @@ OSS = HeaderMap(
             "DEEP_ARCHIVE": "ColdArchive",
         },
     },
-    refused=frozenset({"x-oss-complete-all"}),
+    refused=frozenset({"x-oss-callback", "x-oss-complete-all"}),
     copy_source_host=None,
 )
 COS = HeaderMap(
@@ -168,11 +168,13 @@ def end_to_end(headers: Headers) -> Headers:
     """
     named = _named_by_connection(headers)
     dropped = _STAYS_BEHIND | named if named else _STAYS_BEHIND
-    return tuple((name, value) for name, value in headers if name not in dropped and not is_extension(name))
+    return tuple([pair for pair in headers if pair[0] not in dropped and not is_extension(pair[0])])
 
 
 def _named_by_connection(headers: Headers) -> frozenset[str]:
-    values = (value for name, value in headers if name == "connection")
+    values = [value for name, value in headers if name == "connection"]
+    if not values:
+        return frozenset()
     named = frozenset(token.strip().lower() for value in values for token in value.split(","))
     for name in sorted(named):
         if name.startswith(_MEANT_FOR_THE_STORE):

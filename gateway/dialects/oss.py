@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import json
-from email.utils import format_datetime
 from typing import TYPE_CHECKING, Final, assert_never
 
 from gateway.dialects import headers as header_maps
@@ -36,7 +35,8 @@ _WORDS = Vocabulary(
     vendor="OSS",
     headers=header_maps.OSS,
     read_subresources=frozenset({"acl", "asyncFetch", "live", "objectInfo", "symlink", "tagging", "uploadId", "vod"}),
-    ignored=frozenset({"callback", "callback-var", "x-oss-request-payer", "x-oss-traffic-limit"}),
+    # A `callback` is none of them: whoever sends one waits for its answer, and keeps books by it.
+    ignored=frozenset({"callback-var", "x-oss-request-payer", "x-oss-traffic-limit"}),
     answers=OSS_ANSWERS,
 )
 _JSON = ("Content-Type", "application/json;charset=utf-8")
@@ -104,8 +104,7 @@ def _told(info: ImageInfo) -> dict[str, str]:
 def render_saved(place: ObjectRef, file_bytes: int, context: AnswerContext) -> Rendered:
     """Render the answer to sys/saveas: where the result is, and its size."""
     document = {"bucket": place.bucket, "fileSize": file_bytes, "object": place.key, "status": "OK"}
-    date = ("Date", format_datetime(context.now, usegmt=True))
-    return Rendered(200, (*_request_headers(context), date, _JSON), json.dumps(document).encode("ascii"))
+    return Rendered(200, (*_request_headers(context), _JSON), json.dumps(document).encode("ascii"))
 
 
 def render_not_modified(stored: StoredObject, context: AnswerContext) -> Rendered:
@@ -139,7 +138,7 @@ def render_error(error: ApiError, context: AnswerContext) -> Rendered:
     kind = error.kind
     document = _error_document(error, context)
     number = (("x-oss-ec", kind.ec),) if kind.ec else ()
-    headers = (*_request_headers(context), *number, *error_headers(error, context))
+    headers = (*_request_headers(context), *number, *error_headers(error))
     if context.method == "HEAD":
         return Rendered(kind.status, (*headers, ("x-oss-err", base64.b64encode(document).decode("ascii"))), b"")
     return Rendered(kind.status, headers, document)

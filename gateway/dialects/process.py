@@ -25,6 +25,8 @@ _COS_OPERATION = re.compile(r"imageInfo|imageAve|(imageMogr2|imageView2)(/.*)?|w
 
 def oss_parameters(head: RequestHead) -> tuple[str, ...]:
     """Return the names of Aliyun's process parameters in the query, as sent (decoded)."""
+    if not head.has_parameter(*_OSS_NAMES):
+        return ()
     return tuple(parameter.name for parameter in head.parameters if parameter.name in _OSS_NAMES)
 
 

@@ -42,7 +42,7 @@ def _hoisted(head: RequestHead) -> Headers:
 
 def render_error(error: ApiError, context: AnswerContext) -> Rendered:
     """Render S3's error document; HEAD gets the headers alone."""
-    headers = (("x-amz-request-id", context.request_id), *error_headers(error, context))
+    headers = (("x-amz-request-id", context.request_id), *error_headers(error))
     if context.method == "HEAD":
         return Rendered(error.kind.status, headers, b"")
     elements = (

@@ -135,7 +135,7 @@ def render_error(error: ApiError, context: AnswerContext) -> Rendered:
         "request": _request(context, operations=0),
         "error": {"type": kind, "code": code, "message": message},
     }
-    more = tuple(pair for pair in error_headers(error, context) if pair[0] not in ("Content-Type", "Cache-Control"))
+    more = tuple(pair for pair in error_headers(error) if pair[0] not in ("Content-Type", "Cache-Control"))
     rendered = _render(status, document, context)
     return Rendered(status, (*rendered.headers, *more), rendered.body)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, assert_never
 
 from gateway import errors, report
 from gateway.errors import ApiError, ErrorKind
@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from gateway.imaging.facts import Facts
     from gateway.report import Result
 
+# When something began and ended, in seconds of the clock that all processes of a machine share (time.monotonic).
+Span = tuple[float, float]
 # What a processor may find, by its type's name.
 _RESULTS: Mapping[str, Callable[[dict[str, Any]], Result]] = {
     QualityReport.__name__: report.from_json,
@@ -54,6 +56,14 @@ class Accepted:
     pid: int
 
 
+@dataclass(frozen=True, slots=True)
+class Computed:
+    """What a processor found, and when each stage on the way to it began and ended. Times are no part of a result."""
+
+    result: Result
+    stages: Mapping[str, Span]
+
+
 def encode_job(job: Job) -> bytes:
     """Return the message that submits a job."""
     document = {
@@ -72,16 +82,29 @@ def decode_job(message: bytes) -> Job:
     return Job(**{**document, "facts": headers.from_json(document["facts"])})
 
 
-def encode_answer(answer: Accepted | Result | ApiError) -> bytes:
+def encode_answer(answer: Accepted | Computed | ApiError) -> bytes:
     """Return the message that carries an answer; an error's kind must be one that scoring may find."""
-    document = {"pid": answer.pid} if isinstance(answer, Accepted) else to_json(answer)
+    match answer:
+        case Accepted(pid):
+            document: dict[str, Any] = {"pid": pid}
+        case Computed(result, stages):
+            document = {**to_json(result), "stages": dict(stages)}
+        case ApiError():
+            document = to_json(answer)
+        case _:
+            assert_never(answer)
     return json.dumps(document).encode()
 
 
-def decode_answer(message: bytes) -> Accepted | Result | ApiError:
+def decode_answer(message: bytes) -> Accepted | Computed | ApiError:
     """Read `encode_answer`'s message."""
     document = json.loads(message)
-    return Accepted(document["pid"]) if "pid" in document else from_json(document)
+    if "pid" in document:
+        return Accepted(document["pid"])
+    found = from_json(document)
+    if isinstance(found, ApiError):
+        return found
+    return Computed(found, {name: (began, ended) for name, (began, ended) in document["stages"].items()})
 
 
 def to_json(answer: Result | ApiError) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import socket
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from importlib import import_module
 from time import monotonic
@@ -19,14 +19,14 @@ from gateway.errors import SCORER_DIED, SCORERS_BUSY, SCORING_TOO_SLOW, UPSTREAM
 from gateway.imaging.build import build
 from gateway.imaging.launch import heavy_address
 from gateway.imaging.limits import Limits, check_bytes, check_format, check_limits, is_heavy, memory_limit
-from gateway.imaging.messages import MAX_MESSAGE_BYTES, Accepted, Job, decode_answer, encode_job
+from gateway.imaging.messages import MAX_MESSAGE_BYTES, Accepted, Computed, Job, decode_answer, encode_job
 from gateway.imaging.probe import Probe
 from gateway.imaging.registry import Processor, processor
 from gateway.imaging.small import small_report
 from gateway.report import QualityReport
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable
+    from collections.abc import AsyncIterator, Callable, Iterator
 
     from gateway.imaging.facts import Facts
     from gateway.report import Result
@@ -46,9 +46,16 @@ class ScorerClient:
     """
 
     def __init__(
-        self, address: str, limits: Limits, on_stage: Callable[[str, float], None] = lambda _stage, _seconds: None
+        self,
+        address: str,
+        limits: Limits,
+        on_stage: Callable[[str, float, float], None] = lambda _stage, _began, _ended: None,
     ) -> None:
-        """`on_stage` is told what reading the header, waiting for a scorer, and scoring took, in seconds."""
+        """`on_stage` is told when each stage of a picture's way began and ended, by time.monotonic.
+
+        They are header, wait (for a scorer) and score, of which the scorer tells decode and model; and what `stage`
+        is asked to time.
+        """
         self._address = address
         self._on_stage = on_stage
         self._limits = limits
@@ -105,14 +112,14 @@ class ScorerClient:
             check_bytes(declared_bytes, self._limits)
         body = _Body(chunks, self._limits, declared_bytes)
         clock = asyncio.get_running_loop().time
-        started = clock()
-        ends_at = started + self._limits.deadline_s
+        started = monotonic()
+        ends_at = clock() + self._limits.deadline_s
         task: _Task | None = None
         with ExitStack() as descriptors:
             try:
                 async with asyncio.timeout_at(ends_at):
                     facts, prefix = await _probe(body)
-                    self._on_stage("header", clock() - started)
+                    self._on_stage("header", started, monotonic())
                     if row.header_only:
                         check_format(facts, self._limits)
                         return _header_process(row)(facts, b"".join(prefix), declared_bytes)
@@ -121,9 +128,9 @@ class ScorerClient:
                         return report
                     job = self._job(name, facts, ends_at - clock())
                     task = self._submit(job, descriptors, thumbnail_to)
-                    result = await _run(task, prefix, body)
-                    self._tell(task)
-                    return result
+                    computed = await _run(task, prefix, body)
+                    self._tell(task, computed)
+                    return computed.result
             except (TimeoutError, _ScorerGoneError) as error:
                 if clock() >= ends_at:
                     raise self._late(task) from None
@@ -131,10 +138,19 @@ class ScorerClient:
                     raise _died() from None
                 raise
 
-    def _tell(self, task: _Task) -> None:
+    @contextmanager
+    def stage(self, name: str) -> Iterator[None]:
+        """Tell of one more stage: what is done until leaving."""
+        began = monotonic()
+        yield
+        self._on_stage(name, began, monotonic())
+
+    def _tell(self, task: _Task, computed: Computed) -> None:
         accepted_at = task.accepted_at or task.submitted_at
-        self._on_stage("wait", accepted_at - task.submitted_at)
-        self._on_stage("score", monotonic() - accepted_at)
+        self._on_stage("wait", task.submitted_at, accepted_at)
+        self._on_stage("score", accepted_at, monotonic())
+        for name, (began, ended) in computed.stages.items():
+            self._on_stage(name, began, ended)
 
     def _job(self, name: str, facts: Facts, remaining_s: float) -> Job:
         max_pixels = self._limits.max_pixels_whole if facts.held_whole else self._limits.max_pixels
@@ -228,7 +244,7 @@ class _Task:
         """Tell whether a scorer has taken it."""
         return self.accepted_at > 0
 
-    async def answer(self) -> Result:
+    async def answer(self) -> Computed:
         """Wait for the result. Raises what the scorer found wrong, or _ScorerGoneError."""
         loop = asyncio.get_running_loop()
         while True:
@@ -268,7 +284,7 @@ class _Task:
         return True
 
 
-async def _run(task: _Task, prefix: list[bytes], body: _Body) -> Result:
+async def _run(task: _Task, prefix: list[bytes], body: _Body) -> Computed:
     """Pump and wait at once; the first error of either ends both, the body's own first."""
     pump = asyncio.ensure_future(task.pump(prefix, body))
     answer = asyncio.ensure_future(task.answer())

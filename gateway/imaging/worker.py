@@ -19,12 +19,13 @@ from contextlib import ExitStack, suppress
 from functools import cache, partial
 from importlib import import_module
 from pathlib import Path
+from time import monotonic
 from typing import TYPE_CHECKING, Protocol
 
 from gateway.errors import IMAGE_TOO_LARGE, SCORER_DIED, ApiError
 from gateway.imaging.decode import Picture, load
 from gateway.imaging.launch import PARENT_VARIABLE
-from gateway.imaging.messages import MAX_MESSAGE_BYTES, Accepted, decode_job, encode_answer
+from gateway.imaging.messages import MAX_MESSAGE_BYTES, Accepted, Computed, decode_job, encode_answer
 from gateway.imaging.registry import PROCESSORS
 from gateway.imaging.thumbnail import thumbnail
 from gateway.imaging.watch import resident_bytes, watched
@@ -39,7 +40,7 @@ if TYPE_CHECKING:
 
 _JOB_TIMEOUT_S = 5.0  # a client sends its job right after connecting
 _GRACE_S = 0.5  # the client gives up first; the alarm is for a decoder that does not notice that its input ended
-_NICENESS = 5  # the gateway's own processes answer before pictures are decoded
+_NICENESS = 10  # the gateway's own processes answer before pictures are decoded
 _OOM_SCORE = "500"  # where the whole machine runs out of memory, the kernel ends a scorer, not what it serves
 
 _log = logging.getLogger(__name__)
@@ -61,7 +62,7 @@ def main(arguments: list[str]) -> None:
     """Serve jobs until MAX_JOBS are done (0 or absent: for ever)."""
     die_with_parent(int(os.environ.get(PARENT_VARIABLE, os.getppid())))
     signal.signal(signal.SIGALRM, signal.SIG_DFL)
-    os.nice(_NICENESS)
+    _stand_back()
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # a crash must not leave a client's picture on the disk
     with suppress(OSError):
         Path("/proc/self/oom_score_adj").write_text(_OOM_SCORE)
@@ -73,6 +74,15 @@ def main(arguments: list[str]) -> None:
         while not max_jobs or done < max_jobs:
             with _next(queues) as connection:
                 done += _serve(connection)
+
+
+def _stand_back() -> None:
+    """Leave the CPU to whoever wants it, above all when a job's next bytes wake this process up."""
+    os.nice(_NICENESS)
+    with suppress(OSError):  # where each session is a group, niceness counts inside of it only: autogroup of sched(7)
+        Path("/proc/self/autogroup").write_text(str(_NICENESS))
+    with suppress(OSError):
+        os.sched_setscheduler(0, os.SCHED_BATCH, os.sched_param(0))
 
 
 def _next(queues: list[socket.socket]) -> socket.socket:
@@ -107,15 +117,19 @@ def _serve(connection: socket.socket) -> bool:
     return True
 
 
-def _work(job: Job, connection: socket.socket, descriptor: int, thumbnail_to: int | None = None) -> Result | ApiError:
+def _work(job: Job, connection: socket.socket, descriptor: int, thumbnail_to: int | None = None) -> Computed | ApiError:
     """Process what the descriptor brings, under an alarm whose default action ends this process, whatever it does."""
     signal.setitimer(signal.ITIMER_REAL, max(0.0, job.deadline_s) + _GRACE_S)
     try:
         with watched(partial(_look, job, connection)):
+            began = monotonic()
             picture = load(descriptor, job.facts, max_pixels=job.max_pixels)
+            decoded = monotonic()
             if thumbnail_to is not None:
                 os.write(thumbnail_to, thumbnail(picture))
-            return _processes()[job.processor](picture, job.facts)
+            looked = monotonic()
+            result = _processes()[job.processor](picture, job.facts)
+            return Computed(result, {"decode": (began, decoded), "model": (looked, monotonic())})
     except ApiError as error:
         return error
     except Exception:  # noqa: BLE001 - a picture that our own code cannot take must not cost the process as well

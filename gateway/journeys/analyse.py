@@ -38,4 +38,5 @@ async def analyse(
     if isinstance(examined.outcome, ApiError):
         raise examined.outcome
     elapsed_ms = round((perf_counter() - started) * 1000)
-    return dialect.render_result(examined.outcome, stored, replace(context, elapsed_ms=elapsed_ms))
+    with scorer.stage("render"):
+        return dialect.render_result(examined.outcome, stored, replace(context, elapsed_ms=elapsed_ms))

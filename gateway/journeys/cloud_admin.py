@@ -49,8 +49,7 @@ async def update(desk: Desk, found: Route, body: Received) -> dict[str, Any]:
     wish = wish_of(body.fields, always=desk.cloud.settings.analyse_on_update)
     asset = await _one(desk, found, "cloudinary:Update", "s3:GetObject", wish=wish)
     changed = with_details(asset, body.fields)
-    if changed != asset:
-        await desk.call.services.ledger.put_asset(changed)
+    await desk.remember(changed, asset)
     return {**shown(changed, desk.urls), **await desk.analysed(changed, wish, index=True)}
 
 

@@ -45,8 +45,10 @@ async def _answer(call: Call) -> Rendered:
     if request.is_async:
         return await _promise(call, cloud, caller, request)
     limits = await limits_of(services, cloud.name, cloud.settings, caller.credential.access_key_id, used=1)
-    report = await report_of(services, caller.identity, source, services.scorers["cloudinary"])
-    return analyze.render_result(analyze.analysis_data(request.source[1], report), limits, call.context)
+    scorer = services.scorers["cloudinary"]
+    report = await report_of(services, caller.identity, source, scorer)
+    with scorer.stage("render"):
+        return analyze.render_result(analyze.analysis_data(request.source[1], report), limits, call.context)
 
 
 async def _promise(call: Call, cloud: Cloud, caller: Caller, request: AnalyzeRequest) -> Rendered:
@@ -66,7 +68,7 @@ async def _promise(call: Call, cloud: Cloud, caller: Caller, request: AnalyzeReq
         trusted=not request.notification_url,
         created_at=services.clock().timestamp(),
     )
-    if not await services.tasks.add(task, task.created_at, services.settings.tasks.max_open):
+    if not await services.tasks.add(task, task.created_at, services.settings.tasks):
         raise ApiError(SLOW_DOWN, "too many open tasks", message="Too many tasks are open. Please try again later.")
     services.bell.set()
     return analyze.render_accepted(task.task_id, call.context)

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
-from gateway.dialects.cloudinary import render
+from gateway.dialects.cloudinary import NAME, render
 from gateway.dialects.cloudinary_routes import UPLOAD_API, Action, route
-from gateway.errors import MULTIPLE_CLAIMS, UNSUPPORTED_AUTHORIZATION, ApiError
+from gateway.errors import MULTIPLE_CLAIMS, SIGNATURE_DOES_NOT_MATCH, UNSUPPORTED_AUTHORIZATION, ApiError
 from gateway.journeys import cloud_admin, cloud_objects, cloud_search, cloud_upload
 from gateway.journeys.cloud_assets import Desk
-from gateway.journeys.cloud_body import received
-from gateway.journeys.cloud_caller import by_key, by_preset, by_signature, cloud_of
+from gateway.journeys.cloud_body import Doorkeeper, received
+from gateway.journeys.cloud_caller import by_key, by_preset, by_signature, check_signature, cloud_of
 from gateway.journeys.vendor_allowance import HOUR_S, spend
 
 if TYPE_CHECKING:
@@ -47,7 +48,7 @@ async def answer(call: Call) -> None:
     cloud = cloud_of(call, found.cloud)
     call.record.key = found.public_id
     # Who: what stands in the head is proven before the body is looked at.
-    caller = by_key(call)
+    caller = by_key(call, cloud.settings.signature_algorithm)
     if caller is None and found.action not in UPLOAD_API:
         headers = (("WWW-Authenticate", 'Basic realm="Cloudinary API"'),)
         message = "Missing credentials: api_key:api_secret (HTTP Basic) is expected."
@@ -55,14 +56,34 @@ async def answer(call: Call) -> None:
     if caller is None:  # a body is read on its account before anybody is known
         call.services.quotas.admit(call.head.peer, monotonic())
     allowance = await _admitted(call, found, cloud, caller) if caller else None
-    async with received(call, call.settings.dialects.cloudinary.max_upload_bytes) as body:
+    doorkeeper = None if caller else Doorkeeper(call.services.rooms[NAME], partial(_known, call, cloud))
+    async with received(call, call.settings.dialects.cloudinary.max_upload_bytes, doorkeeper) as body:
         # What, allowed, do: an upload's signer is known only now that the parameters are.
         if caller and body.fields.get("signature"):
             raise ApiError(MULTIPLE_CLAIMS, "a signature beside HTTP Basic")
         proven = caller or _prove(call, found, cloud, body)
+        if proven.signed:
+            body.shelf.proven()
         said = body if caller else _covered(body)
         document = await _DOING[found.action](Desk(call, cloud, proven), found, said)
     await call.exchange.send(render(document, call.context, *(allowance.headers if allowance else ())))
+
+
+def _known(call: Call, cloud: Cloud, fields: Mapping[str, str]) -> bool:
+    """Tell whether an upload is signed by what stands before its file, as the SDKs send it.
+
+    Raises ApiError for what no later field can mend: an unknown key, a stale timestamp. A signature that does not fit
+    yet may cover fields that follow.
+    """
+    if not fields.get("signature") or not fields.get("timestamp") or not fields.get("api_key"):
+        return False
+    try:
+        check_signature(call, fields, cloud)
+    except ApiError as error:
+        if error.kind is not SIGNATURE_DOES_NOT_MATCH:
+            raise
+        return False
+    return True
 
 
 def _prove(call: Call, found: Route, cloud: Cloud, body: Received) -> Caller:

@@ -21,7 +21,7 @@ from gateway.dialects.cloudinary_upload import (
     parse_tags,
     wants_iqa,
 )
-from gateway.errors import ACCESS_DENIED, IMAGE_DAMAGED, NO_SUCH_RESOURCE, NOT_AN_IMAGE, ApiError
+from gateway.errors import ACCESS_DENIED, ASSET_CHANGED, IMAGE_DAMAGED, NO_SUCH_RESOURCE, NOT_AN_IMAGE, ApiError
 from gateway.journeys.cloud_caller import bucket_of
 from gateway.journeys.ingest import Assessment, Assessor, look_up, stored_stream, with_facts
 from gateway.journeys.vendor_allowance import DAY_S, spend
@@ -31,11 +31,12 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from gateway.journeys.cloud_caller import Caller, Cloud
-    from gateway.journeys.ingest import Stored
+    from gateway.journeys.ingest import Stored, Stream
     from gateway.journeys.vendor_call import Call
     from gateway.report import QualityReport
 
 ANALYZE = "cloudinary:Analyze"
+_TRIES = 3  # to meet an asset while others change it
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,19 +90,50 @@ class Desk:
         return Urls(self.cloud.settings.delivery_host, self.call.head.authority, self.cloud.bucket.name)
 
     async def current(self, public_id: str, resource_type: str, kind: str) -> Asset:
-        """Return an asset as it is now. Raises NO_SUCH_RESOURCE; INVALID_ARGUMENT for an impossible public id."""
-        stored = await look_up(public_id, bucket_of(self.call, self.caller, self.cloud))
+        """Return an asset as it is now. Raises NO_SUCH_RESOURCE, ASSET_CHANGED; INVALID_ARGUMENT for no public id."""
+        for _ in range(_TRIES):
+            known = await self._current(public_id)
+            if known is not None:
+                if (known.resource_type, known.type) != (resource_type, kind):
+                    raise _missing(public_id)
+                return known
+        raise ApiError(ASSET_CHANGED)
+
+    async def _current(self, public_id: str) -> Asset | None:
+        """Return an asset; None when somebody else has stored or remembered another one meanwhile."""
         ledger = self.call.services.ledger
         known = await ledger.asset(self.cloud.name, public_id)
+        stored = await look_up(public_id, bucket_of(self.call, self.caller, self.cloud))
         if stored is None:
             if known is not None:
-                await ledger.remove_asset(self.cloud.name, public_id)
+                await ledger.remove_asset(known)
             raise _missing(public_id)
-        if known is None or known.store_etag != stored.etag:
-            known = await self._adopted(public_id, stored, known)
-        if (known.resource_type, known.type) != (resource_type, kind):
-            raise _missing(public_id)
-        return known
+        if known is not None and known.store_etag == stored.etag:
+            return known
+        adopted = await self._adopted(public_id, stored, known)
+        done = await ledger.put_asset(adopted, known.version_id if known else "")
+        return adopted if done else None
+
+    async def settle(self, asset: Asset, known: Asset | None) -> None:
+        """Remember what has just been stored, unless the store has got another one in its place since.
+
+        `known` is what was remembered before. Of several that are stored at once, the one that the store has is
+        remembered, in whatever order they come here. Raises LEDGER_FAILED and the store's errors.
+        """
+        ledger = self.call.services.ledger
+        for _ in range(_TRIES):
+            if await ledger.put_asset(asset, known.version_id if known else ""):
+                return
+            stored = await look_up(asset.key, bucket_of(self.call, self.caller, self.cloud))
+            if stored is None or stored.etag != asset.store_etag:
+                return
+            known = await ledger.asset(self.cloud.name, asset.public_id)
+
+    async def remember(self, changed: Asset, read: Asset) -> None:
+        """Keep what was changed of an asset that was read before. Raises ASSET_CHANGED."""
+        ledger = self.call.services.ledger
+        if changed != read and not await ledger.put_asset(changed, read.version_id):
+            raise ApiError(ASSET_CHANGED)
 
     async def by_id(self, asset_id: str) -> Asset:
         """Return what is remembered under an asset's own id. Raises NO_SUCH_RESOURCE."""
@@ -111,21 +143,23 @@ class Desk:
         return known
 
     async def _adopted(self, public_id: str, stored: Stored, known: Asset | None) -> Asset:
-        """Remember an object that came, or changed, behind our back; what was said of it before is kept."""
+        """Return what an object is that came, or changed, behind our back; what was said of it before is kept.
+
+        It is not what was uploaded here, so it is not published.
+        """
         now_s = self.call.services.clock().timestamp()
         plain = Asset(
             asset_id=secrets.token_hex(16),
             cloud=self.cloud.name,
             public_id=public_id,
-            resource_type="raw",
+            resource_type="image",
             type="upload",
-            version=int(now_s),
+            version=0,
             version_id="",
             created_at=now_s,
             bytes=0,
             etag="",
             display_name=public_id.rpartition("/")[2],
-            uploaded=False,
         )
         asset = replace(
             known or plain,
@@ -135,29 +169,35 @@ class Desk:
             etag=stored.etag,
             store_etag=stored.etag,
             scores={},
+            uploaded=False,
         )
-        stream = stored_stream(public_id, bucket_of(self.call, self.caller, self.cloud))
+        return await self._looked_at(asset) if asset.resource_type == "image" else asset
+
+    async def _looked_at(self, asset: Asset) -> Asset:
+        """Return the asset with what its picture's header says; as a raw one when it is no picture."""
         try:
-            info = await self.assessor.header(stream, stored.length)
-            asset = replace(with_facts(asset, Assessment(info)), resource_type="image")
+            info = await self.assessor.header(self._stream(asset), asset.bytes)
         except ApiError as error:
             if error.kind not in (NOT_AN_IMAGE, IMAGE_DAMAGED):
                 raise
-        await self.call.services.ledger.put_asset(asset)
-        return asset
+            return replace(asset, resource_type="raw", format="", width=0, height=0, pages=1)
+        return with_facts(asset, Assessment(info))
+
+    def _stream(self, asset: Asset) -> Stream:
+        return stored_stream(asset.key, bucket_of(self.call, self.caller, self.cloud), asset.store_etag)
 
     async def analysed(self, asset: Asset, wish: Wish, *, index: bool) -> dict[str, Any]:
         """Score an asset if that is wished; return the fields of the reply that tell of it.
 
-        With `index` searches will know the result. Raises NOT_AN_IMAGE, IMAGE_DAMAGED, ALLOWANCE_SPENT, SLOW_DOWN.
+        With `index` searches will know the result. Raises NOT_AN_IMAGE, IMAGE_DAMAGED, ALLOWANCE_SPENT, SLOW_DOWN,
+        ASSET_CHANGED.
         """
         if not wish.any or asset.resource_type != "image":
             return {}
         await self.count_score()
-        stream = stored_stream(asset.key, bucket_of(self.call, self.caller, self.cloud))
-        scored = await self.assessor.score(stream, asset.bytes)
+        scored = await self.assessor.score(self._stream(asset), asset.bytes)
         if index and not isinstance(scored, ApiError):
-            await self.call.services.ledger.put_asset(replace(asset, scores=indexed(scored)))
+            await self.remember(replace(asset, scores=indexed(scored)), asset)
         return self.told(wish, scored)
 
     def told(self, wish: Wish, scored: QualityReport | ApiError | None) -> dict[str, Any]:

@@ -38,11 +38,15 @@ class Cloud:
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """Who asks: the key whose identity acts, and whose secret signs the answer. `signed` is False for a preset's."""
+    """Who asks: the key whose identity acts, and whose secret signs the answer. `signed` is False for a preset's.
+
+    `in_clear`: the key came by HTTP Basic, so whoever sends the request holds its secret, and all of it is his word.
+    """
 
     credential: Credential
     algorithm: Algorithm
     signed: bool
+    in_clear: bool = False
 
     @property
     def identity(self) -> Identity:
@@ -60,27 +64,37 @@ def cloud_of(call: Call, name: str) -> Cloud:
     return Cloud(name, settings, bucket)
 
 
-def by_key(call: Call) -> Caller | None:
-    """Return the caller that HTTP Basic tells; None when the request has no Authorization. Raises ApiError."""
+def by_key(call: Call, algorithm: Algorithm = "sha1") -> Caller | None:
+    """Return the caller that HTTP Basic tells; None when the request has no Authorization. Raises ApiError.
+
+    What is signed for it is signed by `algorithm`.
+    """
     claim = api_key.parse_basic(call.head)
     if claim is None and call.head.one_header("authorization"):
         raise ApiError(UNSUPPORTED_AUTHORIZATION, message="Only api_key:api_secret (HTTP Basic) is understood here.")
     if claim is None:
         return None
     try:
-        credential = api_key.verify(claim, call.keyring, call.services.clock())
+        with call.record.verifying():
+            credential = api_key.verify(claim, call.keyring, call.services.clock())
     except ApiError as error:
         known = {INVALID_ACCESS_KEY_ID: "unknown api_key", SIGNATURE_DOES_NOT_MATCH: "api_secret mismatch"}
         raise ApiError(error.kind, error.detail, message=known.get(error.kind, error.message)) from None
-    return admitted(call, Caller(credential, "sha1", signed=True), api_key.NAME)
+    return admitted(call, Caller(credential, algorithm, signed=True, in_clear=True), api_key.NAME)
 
 
 def by_signature(call: Call, fields: Mapping[str, str], cloud: Cloud) -> Caller:
     """Return the caller whose signature is among the parameters. Raises ApiError."""
     versions = cloud.settings.signature_versions
-    credential = cloudinary.verify(fields, call.keyring, call.services.clock(), versions)
+    with call.record.verifying():
+        credential = cloudinary.verify(fields, call.keyring, call.services.clock(), versions)
     caller = Caller(credential, cloudinary.algorithm_of(fields["signature"]), signed=True)
     return admitted(call, caller, cloudinary.NAME)
+
+
+def check_signature(call: Call, fields: Mapping[str, str], cloud: Cloud) -> None:
+    """Raise ApiError unless these parameters carry a key's signature; nobody is admitted by that yet."""
+    cloudinary.verify(fields, call.keyring, call.services.clock(), cloud.settings.signature_versions)
 
 
 def by_preset(call: Call, fields: Mapping[str, str], cloud: Cloud) -> Caller:
@@ -98,7 +112,7 @@ def by_preset(call: Call, fields: Mapping[str, str], cloud: Cloud) -> Caller:
     wanted, now = cloud.settings.identity, call.services.clock()
     for credential in call.keyring.values():
         if credential.identity.name == wanted and api_key.is_usable(credential, now):
-            return admitted(call, Caller(credential, "sha1", signed=False), "preset")
+            return admitted(call, Caller(credential, cloud.settings.signature_algorithm, signed=False), "preset")
     message = "The identity of unsigned uploads has no key."
     raise ApiError(INVALID_ACCESS_KEY_ID, f"clouds.{cloud.name}.identity", message=message)
 

@@ -59,7 +59,7 @@ async def notify(desk: Desk, to: Receiver | None, kind: str, reply: Mapping[str,
         status="completed",
         outcome=json.dumps(told),
     )
-    if await services.tasks.add(task, now, services.settings.tasks.max_open):
+    if await services.tasks.add(task, now, services.settings.tasks):
         services.bell.set()
     else:  # what was asked for has been done, and is not undone because of this
         _log.warning("request %s: nobody is notified, too many tasks are open", desk.call.context.request_id)

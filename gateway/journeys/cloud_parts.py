@@ -54,20 +54,28 @@ async def keep(parts: HiddenParts, place: ContentRange, file: File, now: datetim
     await parts.put(place.start, Body(file.chunks(), file.length))
 
 
-async def all_kept(parts: HiddenParts, total: int) -> list[Part] | None:
+async def all_kept(parts: HiddenParts, place: ContentRange, total: int) -> list[Part] | None:
     """Return the parts from the first byte to the last, None while one is missing.
 
-    Raises INVALID_ARGUMENT when they reach beyond the end, and for more than 10,000 of them.
+    What follows the part that has just come is asked for first: of an upload in order that is one question. Raises
+    INVALID_ARGUMENT when they do not meet, and for more than 10,000 of them.
     """
+    behind = await _row(parts, place.end, total)
+    before = await _row(parts, 0, place.start) if behind is not None else None
+    own = await parts.look_up(place.start) if before is not None else None
+    return None if own is None or before is None or behind is None else [*before, own, *behind]
+
+
+async def _row(parts: HiddenParts, at: int, end: int) -> list[Part] | None:
+    """Return the parts from one place to another, None while one is missing. Raises INVALID_ARGUMENT."""
     found: list[Part] = []
-    at = 0
-    while at < total:
+    while at < end:
         part = await parts.look_up(at)
         if part is None or not part.size:
             return None
         found.append(part)
         at += part.size
-        if at > total or len(found) > MAX_PARTS:
+        if at > end or len(found) > MAX_PARTS:
             raise ApiError(INVALID_ARGUMENT, message="The parts of this upload do not fit together; please start again")
     return found
 

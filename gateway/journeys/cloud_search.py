@@ -8,7 +8,7 @@ from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
 from gateway.dialects.cloudinary_replies import found as as_found
-from gateway.dialects.cloudinary_search import Rank, parse, parse_sorting, place, rank
+from gateway.dialects.cloudinary_search import MAX_LENGTH, Rank, parse, parse_sorting, place, rank
 from gateway.errors import INVALID_ARGUMENT, ApiError
 from gateway.journeys.cloud_admin import from_cursor, max_results, to_cursor
 from gateway.request import ObjectRef
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from gateway.journeys.cloud_body import Received
 
 _RESULTS = 50  # unasked
+_MAX_TOKEN = 256 * 1024  # it holds what the last result was sorted by, which may be long texts
 
 
 async def search(desk: Desk, found: Route, body: Received) -> dict[str, Any]:
@@ -67,7 +68,9 @@ async def _best(
 
 
 def _rows(text: str) -> object:
-    """Read `sort_by`: a JSON list, or its only table."""
+    """Read `sort_by`: a JSON list, or its only table. Raises INVALID_ARGUMENT."""
+    if len(text) > MAX_LENGTH:
+        raise ApiError(INVALID_ARGUMENT, "sort_by", message=f"Invalid sort_by: more than {MAX_LENGTH} characters")
     try:
         rows = json.loads(f"[{text}]" if text.startswith("{") else text) if text else None
     except (ValueError, RecursionError):
@@ -79,7 +82,7 @@ def _after(token: str, sorting: Sorting) -> Rank | None:
     if not token:
         return None
     try:
-        where = json.loads(from_cursor(token))
+        where = json.loads(from_cursor(token)) if len(token) <= _MAX_TOKEN else None
     except (ValueError, RecursionError):
         raise ApiError(INVALID_ARGUMENT, "next_cursor", message="Invalid next_cursor") from None
     return rank(where if isinstance(where, list) else [], sorting)

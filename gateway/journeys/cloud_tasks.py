@@ -17,7 +17,7 @@ from gateway.request import ObjectRef, RequestHead, split_port
 from gateway.stores.fetch_rules import parse_url
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from gateway.credentials import Credential
     from gateway.dialects.cloudinary_analyze import Source as Named
@@ -37,7 +37,8 @@ async def located(services: Services, cloud: str, settings: CloudSettings, named
     if kind == "asset_id":
         asset = await services.ledger.asset_by_id(value)
     elif delivers(settings, value):
-        asset = await asset_at(services.ledger, delivery(RequestHead("GET", parse_url(value).target, "", "", ())))
+        path = parse_url(value).target.partition("?")[0]  # behind it the SDKs put what is for statistics alone
+        asset = await asset_at(services.ledger, delivery(RequestHead("GET", path, "", "", ())))
     else:
         return source_of(value)
     if asset is None or asset.cloud != cloud:
@@ -61,14 +62,15 @@ async def limits_of(services: Services, cloud: str, settings: CloudSettings, key
     return (Limit(used, allowance.remaining, allowance.limit, allowance.resets_at),)
 
 
-def task_runner(services: Services) -> TaskRunner:
-    """Return what works on the tasks of this gateway process."""
+def task_runner(latest: Callable[[], Services]) -> TaskRunner:
+    """Return what works on the tasks of this gateway process, each by the settings in force when it is taken up."""
+    services = latest()
 
     async def perform(task: Task) -> str:
-        return await _perform(services, task)
+        return await _perform(latest(), task)
 
     async def deliver(task: Task) -> bool:
-        return await _deliver(services, task)
+        return await _deliver(latest(), task)
 
     return TaskRunner(
         services.tasks,
@@ -98,7 +100,9 @@ def _failed(task: Task, error: ApiError) -> str:
 async def _deliver(services: Services, task: Task) -> bool:
     """Bring a task's outcome to its notification URL, signed now; tell whether the receiver took it."""
     timestamp = int(services.clock().timestamp())
-    signature = cloudinary.sign_notification(task.outcome, timestamp, _credential(services, task).secret)
+    cloud = services.settings.clouds.get(task.cloud)
+    algorithm = cloud.signature_algorithm if cloud else "sha1"
+    signature = cloudinary.sign_notification(task.outcome, timestamp, _credential(services, task).secret, algorithm)
     headers = (
         ("Content-Type", "application/json"),
         ("X-Cld-Timestamp", str(timestamp)),

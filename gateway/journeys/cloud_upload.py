@@ -89,7 +89,7 @@ async def _ingested(desk: Desk, planned: UploadPlan, wish: Wish, file: File) -> 
     kind, seen = await assess(desk.assessor, planned, file)
     asset = new_asset(desk.cloud.name, planned, kind, seen, earlier, desk.call.services.clock().timestamp())
     asset = await store(asset, file, bucket, overwrite=planned.overwrite)
-    await ledger.put_asset(asset)
+    await desk.settle(asset, earlier)
     return {**desk.reply(asset), **desk.told(wish, (seen.report or seen.reason) if seen else None)}
 
 
@@ -119,7 +119,7 @@ async def _part(desk: Desk, file: File, shelf: Shelf, upload_id: str, ranged: st
         return Whole(file, parts, ())
     max_age_s = desk.call.settings.multipart.max_age_s
     await cloud_parts.keep(parts, place, file, desk.call.services.clock(), max_age_s)
-    kept = await cloud_parts.all_kept(parts, place.total) if place.total is not None else None
+    kept = await cloud_parts.all_kept(parts, place, place.total) if place.total is not None else None
     return await cloud_parts.joined(parts, kept, shelf, file.filename) if kept else None
 
 
@@ -166,15 +166,29 @@ async def _source(desk: Desk, file: File, shelf: Shelf, url: str) -> File:
 
 async def _own_object(desk: Desk, url: str, shelf: Shelf) -> File:
     """Read `s3://bucket/key` of the gateway's own stores, if the caller may read it. Raises ApiError."""
-    if not desk.caller.signed:  # anybody could have what the cloud's identity may read
-        raise ApiError(ACCESS_DENIED, "a stored source without a signature")
     name, _, key = url.removeprefix("s3://").partition("/")
     named = own_object(percent_decode(name), percent_decode(key))
     place = desk.call.place(named.bucket)
+    _allow_source(desk, place.name)
     ref = ObjectRef(place.name, named.key)
     desk.call.authorise(desk.caller.identity, [("s3:GetObject", ref)])
     bucket = desk.call.store_for(desk.caller.identity, place)
     return await shelf.keep(stored_stream(ref.key, bucket)(), name_in(url))
+
+
+def _allow_source(desk: Desk, bucket: str) -> None:
+    """Refuse an object of a bucket that a caller by signature may not name: by the vendor's rules none covers `file`.
+
+    So whoever is handed a signed form, in a browser say, could copy with it whatever its key may read. Raises
+    ACCESS_DENIED.
+    """
+    if not desk.caller.signed:  # anybody could have what the cloud's identity may read
+        raise ApiError(ACCESS_DENIED, "a stored source without a signature")
+    permitted, is_own = desk.cloud.settings.s3_sources, bucket == desk.cloud.bucket.name
+    if desk.caller.in_clear or permitted == "any" or (permitted == "own" and is_own):
+        return
+    message = "No signature covers this source, and s3_sources of this cloud forbids it; HTTP Basic may name it."
+    raise ApiError(ACCESS_DENIED, "an s3 source that is not signed", message=message)
 
 
 async def _fetched(desk: Desk, url: str, shelf: Shelf) -> File:

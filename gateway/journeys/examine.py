@@ -10,6 +10,7 @@ import hashlib
 import json
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from gateway.dialects.base import StoredObject, StoreRequest, derived_etag, not_modified
@@ -23,12 +24,15 @@ from gateway.stores.documents import store_error
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterator
+    from contextlib import AbstractAsyncContextManager
 
     from gateway.imaging.pool import ScorerClient
     from gateway.imaging.registry import Processor
     from gateway.report import Result
+    from gateway.request import Headers
+    from gateway.stores.answer import StoreAnswer
     from gateway.stores.cache import Lease
-    from gateway.stores.upstream import StoreAnswer, StoreBucket
+    from gateway.stores.upstream import StoreBucket
 
 _FIRST_BYTES = 65_536  # what is asked for where a header is all that is wanted: most fit, with EXIF and its thumbnail
 
@@ -69,10 +73,13 @@ async def examine(question: Question, store: StoreBucket, scorer: ScorerClient) 
 
 def _name(question: Question, store: StoreBucket, scorer: ScorerClient) -> str:
     """Return the name of the answer: of everything that it depends on, but the object's bytes."""
-    row = processor(question.processor)
     place = (*store.upstream.name, store.signed, store.name, question.key, question.version_id)
-    told = json.dumps((*place, row.variant, scorer.fingerprint))
-    return hashlib.sha256(told.encode("ascii")).hexdigest()
+    return _digest((*place, processor(question.processor).variant, scorer.fingerprint))
+
+
+@lru_cache(maxsize=1024)
+def _digest(told: tuple[object, ...]) -> str:
+    return hashlib.sha256(json.dumps(told).encode("ascii")).hexdigest()
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,13 +118,16 @@ class _Examination:
 
     # --- the store's word ---
 
-    @asynccontextmanager
-    async def _opened(self, known: Remembered | None) -> AsyncIterator[StoreAnswer]:
+    def _opened(self, known: Remembered | None) -> AbstractAsyncContextManager[StoreAnswer]:
         """Ask for the object unless it is the known one, or the one whose answer the client holds."""
         tag = known.stored.etag if known else self._held_tag()
         condition = (("if-none-match", tag),) if tag else ()
-        span = (("range", f"bytes=0-{_FIRST_BYTES - 1}"),) if self._row.header_only else ()
-        async with self.store.open(self._request(*condition, *span)) as answer:
+        return self._first_bytes(condition) if self._row.header_only else self.store.open(self._request(*condition))
+
+    @asynccontextmanager
+    async def _first_bytes(self, condition: Headers) -> AsyncIterator[StoreAnswer]:
+        span = ("range", f"bytes=0-{_FIRST_BYTES - 1}")
+        async with self.store.open(self._request(*condition, span)) as answer:
             if answer.status != 416:
                 yield answer
                 return
@@ -139,11 +149,11 @@ class _Examination:
         """Return what can be said without the object's bytes. Raises the store's error."""
         if answer.status not in (200, 206, 304):
             raise await store_error(answer)
-        stored = _stored(answer)
-        if known is not None and (answer.status == 304 or stored.etag == known.stored.etag):
+        if known is not None and (answer.status == 304 or answer.header("etag") == known.stored.etag):
             self._count("hit")
             is_held = not isinstance(known.outcome, ApiError) and self._is_held(known.stored.etag)
             return Examined(known.stored, None if is_held else known.outcome)
+        stored = _stored(answer)
         if answer.status == 304:
             stored = replace(stored, etag=stored.etag or self._held_tag())
         if answer.status == 304 or self._is_held(stored.etag):

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, nullcontext
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING
 
+from gateway.auth.base import Unsigned
 from gateway.body.checksums import ALGORITHMS, SDK_ALGORITHM
 from gateway.body.filters import BodyPlan, plan
 from gateway.dialects.base import Rendered
@@ -21,13 +23,15 @@ from gateway.stores.upstream import Body
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
+    from contextlib import AbstractAsyncContextManager
 
     from gateway.auth.base import Payload
     from gateway.authorise import MayDelete
     from gateway.body.filters import BodyFilter
     from gateway.dialects.base import AnswerContext, Dialect, Forward, StoreRequest
     from gateway.request import Headers
-    from gateway.stores.upstream import StoreAnswer, StoreBucket
+    from gateway.stores.answer import StoreAnswer
+    from gateway.stores.upstream import StoreBucket
     from gateway.wire import Exchange
 
 _BODILESS = frozenset({"GET", "HEAD", "DELETE", "OPTIONS"})
@@ -49,7 +53,9 @@ async def forward(
     With `may_delete` the request is a batch delete, and its keys are judged before the store hears of it.
     """
     planned = _plan(exchange, intent.store, payload)
-    request = replace(_without_hoisted_checksum(intent.store), headers=planned.headers)
+    request = intent.store
+    if planned is not None:
+        request = replace(_without_hoisted_checksum(request), headers=planned.headers)
     if is_listing(intent):  # hidden keys could not be found in what is compressed
         request = replace(request, headers=tuple(pair for pair in request.headers if pair[0] != "accept-encoding"))
 
@@ -81,7 +87,8 @@ async def forward(
                 kept = tuple(pair for pair in answer.headers if pair[0].lower() != "content-length")
                 await exchange.send(Rendered(200, answer_headers(kept), document))
             else:
-                await relay(exchange, answer, (*answer.headers, *_rating(intent, answer)))
+                rating = _rating(intent, answer)
+                await relay(exchange, answer, (*answer.headers, *rating) if rating else answer.headers)
 
 
 async def _translate(
@@ -113,32 +120,46 @@ def _rating(intent: Forward, answer: StoreAnswer) -> Headers:
 async def relay(exchange: Exchange, answer: StoreAnswer, headers: Headers) -> None:
     """Pass the store's answer on under these headers, its body as a stream."""
     first = answer.at_hand()
+    rest = answer.claim_rest() if exchange.is_bare else 0
     await exchange.begin(answer.status, answer.reason, answer_headers(headers), held=bool(first))
     if first:
         await exchange.write(first)
-    if answer.has_ended:
-        return
-    async for chunk in answer.chunks():
-        await exchange.write(chunk)
+    if rest:
+        await exchange.pour(partial(answer.pour, rest))
+    elif not answer.has_ended:
+        async for chunk in answer.chunks():
+            await exchange.write(chunk)
 
 
 def answer_headers(headers: Headers) -> Headers:
     """Drop the hop-by-hop headers, those that `Connection` names included."""
-    named = {
-        token.strip().lower() for name, value in headers if name.lower() == "connection" for token in value.split(",")
-    }
-    return tuple((name, value) for name, value in headers if name.lower() not in HOP_BY_HOP | named)
+    kept = [pair for pair in headers if pair[0].lower() not in HOP_BY_HOP]
+    if len(kept) < len(headers):
+        values = [value for name, value in headers if name.lower() == "connection"]
+        named = {token.strip().lower() for value in values for token in value.split(",")}
+        if not named <= HOP_BY_HOP:
+            kept = [pair for pair in kept if pair[0].lower() not in named]
+    return tuple(kept)
 
 
-def _plan(exchange: Exchange, request: StoreRequest, payload: Payload) -> BodyPlan:
+def _plan(exchange: Exchange, request: StoreRequest, payload: Payload) -> BodyPlan | None:
+    """Say how the request's body is proven; None where there is none, and nothing was promised about it."""
     if not exchange.has_body and request.method in _BODILESS:
+        if isinstance(payload, Unsigned):
+            return None
         return replace(plan(payload, (), 0), headers=request.headers)  # its headers are not about a body
     completes_multipart = request.method == "POST" and "uploadId" in _parameter_names(request)
     return plan(payload, request.headers, exchange.declared_length, of_object=completes_multipart)
 
 
+def _request_body(
+    exchange: Exchange, request: StoreRequest, planned: BodyPlan | None
+) -> AbstractAsyncContextManager[Body | LongBody | None]:
+    return nullcontext() if planned is None else _proven_body(exchange, request, planned)
+
+
 @asynccontextmanager
-async def _request_body(
+async def _proven_body(
     exchange: Exchange, request: StoreRequest, planned: BodyPlan
 ) -> AsyncIterator[Body | LongBody | None]:
     """Wrap the client's body in its filter; None for a request without one.

@@ -14,6 +14,7 @@ from gateway.dialects.base import StoreRequest
 from gateway.dialects.cloudinary_quality import indexed
 from gateway.errors import (
     ALREADY_EXISTS,
+    ASSET_CHANGED,
     IMAGE_DAMAGED,
     IMAGE_FILE_TOO_LARGE,
     IMAGE_SIDE_TOO_LONG,
@@ -27,7 +28,7 @@ from gateway.errors import (
 )
 from gateway.report import ImageInfo, QualityReport
 from gateway.request import percent_encode
-from gateway.stores.documents import refuse_error, store_error
+from gateway.stores.documents import refuse_error, store_error, stored_etag
 from gateway.stores.upstream import Body
 
 if TYPE_CHECKING:
@@ -198,6 +199,7 @@ async def store(asset: Asset, file: File, bucket: StoreBucket, *, overwrite: boo
             raise ApiError(ALREADY_EXISTS)
         await refuse_error(answer)
         store_etag = answer.header("etag").strip('"')
+    store_etag = store_etag or await stored_etag(bucket, request.raw_key, "", ())
     return replace(asset, bytes=file.length, etag=digest, store_etag=store_etag)
 
 
@@ -220,12 +222,17 @@ async def look_up(key: str, bucket: StoreBucket) -> Stored | None:
         return Stored(answer.header("etag").strip('"'), answer.length or 0, answer.header("last-modified"))
 
 
-def stored_stream(key: str, bucket: StoreBucket) -> Stream:
-    """Return a function that reads an object from its beginning each time it is called. Raises the store's errors."""
+def stored_stream(key: str, bucket: StoreBucket, etag: str = "") -> Stream:
+    """Return a function that reads an object from its beginning each time it is called.
+
+    Raises the store's errors, and ASSET_CHANGED when the object is no longer the one of this ETag (`""`: any is).
+    """
 
     async def read() -> AsyncGenerator[bytes]:
         async with bucket.open(StoreRequest("GET", percent_encode(key, safe="/"), "", ())) as answer:
             await refuse_error(answer)
+            if etag and answer.header("etag").strip('"') != etag:
+                raise ApiError(ASSET_CHANGED)
             async for chunk in answer.chunks():
                 yield chunk
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from gateway import spans
 from gateway.auth import identify, post_policy
 from gateway.auth.base import Unsigned
 from gateway.auth.post_policy import SizeRange
@@ -127,7 +128,8 @@ def prove(
     Raises ApiError unless everything is right.
     """
     found = post_policy.find_claim(form.fields, head)
-    verified = identify.identify((head,), found, target, keyring, now)
+    with spans.part("verify"):
+        verified = identify.identify((head,), found, target, keyring, now)
     put, put_target = as_put(dialect.NAME, form.fields, form.file.content_type, head, target)
     if verified.claim is None:
         return ProvenForm(form, verified, put, put_target, SizeRange())

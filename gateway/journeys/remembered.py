@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict, dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from gateway.dialects.base import StoredObject
@@ -56,6 +57,12 @@ def encode(name: str, remembered: Remembered) -> bytes:
 
 def decode(name: str, value: bytes) -> Remembered | None:
     """Read `encode`'s value; None for anything that it would not have written under this name."""
+    known = _read_before(name, value)
+    # An exception keeps the traces of where it was raised: each request has one of its own.
+    return _read(name, value) if known and isinstance(known.outcome, ApiError) else known
+
+
+def _read(name: str, value: bytes) -> Remembered | None:
     try:
         document = json.loads(value)
         if (document["form"], document["name"]) != (_FORM, name):
@@ -64,3 +71,6 @@ def decode(name: str, value: bytes) -> Remembered | None:
         return Remembered(stored, messages.from_json(document["outcome"]))
     except (AttributeError, KeyError, TypeError, ValueError):
         return None
+
+
+_read_before = lru_cache(maxsize=256)(_read)  # what is asked for again and again; some kilobytes each

@@ -30,7 +30,8 @@ if TYPE_CHECKING:
 
     from gateway.dialects.base import MultipartCall, Rewritten
     from gateway.request import Headers
-    from gateway.stores.upstream import StoreAnswer, StoreBucket
+    from gateway.stores.answer import StoreAnswer
+    from gateway.stores.upstream import StoreBucket
 
 # A thousand keys of 1,024 bytes, each byte percent-encoded, twice over; a thousand versions with their owners.
 _ANSWER_LIMITS = XmlLimits(max_bytes=8 * 1024 * 1024, max_depth=8, max_elements=50_000)

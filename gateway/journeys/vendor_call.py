@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from gateway.authorise import allow
 from gateway.credentials import ANONYMOUS
 from gateway.proxies import parse_address
+from gateway.request import rename_copy_source
 from gateway.settings import route
 from gateway.stores.upstream import StoreBucket
 
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from gateway.credentials import Identity, Keyring
-    from gateway.dialects.base import AnswerContext
+    from gateway.dialects.base import AnswerContext, Forward
     from gateway.imaging.pool import ScorerClient
     from gateway.key_file import LiveKeys
     from gateway.quotas import Quotas
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from gateway.settings import BucketRoute, Settings
     from gateway.stores.fetch import Fetcher
     from gateway.stores.ledger import Ledger
+    from gateway.stores.spool import Room
     from gateway.stores.task_ledger import TaskLedger
     from gateway.stores.upstream import Upstream
     from gateway.telemetry import RequestRecord
@@ -33,14 +35,15 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Services:
-    """What the vendors' APIs share beside the request, put together once in `app.py`."""
+    """What every request may need, put together once in `app.py`."""
 
     settings: Settings
     reserved: Mapping[str, tuple[str, ...]]  # for `registry.reserved`
     keys: LiveKeys
     upstreams: Mapping[str, Upstream]
-    scorers: Mapping[str, ScorerClient]
+    scorers: Mapping[str, ScorerClient]  # by the dialect's name: each has the limits that hold for its pictures
     quotas: Quotas
+    rooms: Mapping[str, Room]  # by the dialect's name: for what comes from those who have not proven yet who they are
     ledger: Ledger
     tasks: TaskLedger
     bell: asyncio.Event  # rung when there is a new task
@@ -82,6 +85,15 @@ class Call:
     def store_for(self, identity: Identity, bucket: BucketRoute) -> StoreBucket:
         """Return the bucket at its store, for what this identity does there."""
         return store_for(self.services.upstreams, identity, bucket)
+
+
+def at_store(intent: Forward, settings: Settings) -> Forward:
+    """Put the store's name of a copy's source into the request, and how the gateway takes a multipart upload."""
+    headers = intent.store.headers
+    named = rename_copy_source(headers, lambda name: route(settings, name).store_name)
+    if named is headers and intent.multipart is None:
+        return intent
+    return replace(intent, store=replace(intent.store, headers=named), uploads=settings.multipart)
 
 
 def store_for(upstreams: Mapping[str, Upstream], identity: Identity, bucket: BucketRoute) -> StoreBucket:

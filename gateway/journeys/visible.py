@@ -10,7 +10,8 @@ from gateway.stores.documents import refuse_error
 
 if TYPE_CHECKING:
     from gateway.dialects.base import Forward, StoreRequest
-    from gateway.stores.upstream import StoreAnswer, StoreBucket
+    from gateway.stores.answer import StoreAnswer
+    from gateway.stores.upstream import StoreBucket
 
 MAX_BYTES = 8 * 1024 * 1024  # 1,000 keys of 1,024 bytes, percent-encoded, with room
 _LISTING = frozenset({"s3:ListBucket", "s3:ListBucketVersions"})

@@ -12,7 +12,8 @@ from gateway.request import percent_encode
 
 if TYPE_CHECKING:
     from gateway.request import Headers
-    from gateway.stores.upstream import StoreAnswer, StoreBucket
+    from gateway.stores.answer import StoreAnswer
+    from gateway.stores.upstream import StoreBucket
 
 # A store sends its status before it knows how a copy or the end of an upload goes: what an error inside of a 200
 # would have been.

@@ -25,13 +25,40 @@ _MAX_HEADERS = 128
 class Answer:
     """An answer's head, and its body still to be read; has the names of `aiohttp.ClientResponse`."""
 
-    __slots__ = ("_connection", "content", "raw_headers", "reason", "status")
+    __slots__ = ("_connection", "content", "idle_s", "raw_headers", "reason", "status")
 
-    def __init__(self, message: RawResponseMessage, content: aiohttp.StreamReader, connection: Connection) -> None:
+    def __init__(
+        self, message: RawResponseMessage, content: aiohttp.StreamReader, connection: Connection, idle_s: float
+    ) -> None:
         self.status, self.reason, self.raw_headers = message.code, message.reason, message.raw_headers
         self.content = content
+        self.idle_s = idle_s
         self._connection: Connection | None = connection
         content.on_eof(self.release)
+
+    def pause(self) -> bool:
+        """Read no more, so that somebody else can read the rest from `socket`, who then calls `taken`.
+
+        False, and nothing has changed, where the bytes on it would not be those of the body.
+        """
+        connection = self._connection
+        if connection is None or connection.protocol is None or connection.transport is None:
+            return False
+        if connection.transport.get_extra_info("sslcontext") is not None or connection.transport.is_closing():
+            return False
+        connection.protocol.pause_reading()
+        return True
+
+    @property
+    def socket(self) -> int:
+        """The descriptor of the connection's socket, -1 when that has been closed."""
+        connection = self._connection
+        transport = connection.transport if connection else None
+        return transport.get_extra_info("socket").fileno() if transport else -1
+
+    def taken(self) -> None:
+        """Note that the rest has been read, so that the connection can be used again."""
+        self.content.feed_eof()  # the parser that still waits for that rest will see no other answer
 
     def release(self) -> None:
         """Give the connection back to the pool, which closes it unless the answer has ended."""
@@ -47,11 +74,17 @@ class Answer:
 
 
 class Line:
-    """Requests by the connections of one connector; `timeout`'s sock_connect and sock_read (seconds) hold."""
+    """Requests by the connections of one connector; `timeout`'s sock_connect and sock_read (seconds) hold.
 
-    def __init__(self, connector: aiohttp.BaseConnector, timeout: aiohttp.ClientTimeout, buffer_bytes: int) -> None:
+    `answer_s` is how long the first byte of an answer may take.
+    """
+
+    def __init__(
+        self, connector: aiohttp.BaseConnector, timeout: aiohttp.ClientTimeout, answer_s: float, buffer_bytes: int
+    ) -> None:
         self._connector = connector
         self._timeout = timeout
+        self._answer_s = answer_s
         self._buffer_bytes = buffer_bytes
         self._destinations: dict[str, aiohttp.ClientRequest] = {}
 
@@ -76,7 +109,7 @@ class Line:
             raise aiohttp.ConnectionTimeoutError(f"no connection to {origin} in time") from error
         try:
             message, content = await self._exchange(connection, head, without_body=method == "HEAD")
-            return Answer(message, content, connection)
+            return Answer(message, content, connection, self._timeout.sock_read or 0)
         except HttpProcessingError as error:
             connection.close()
             raise aiohttp.ClientPayloadError("an unreadable answer") from error
@@ -94,7 +127,7 @@ class Line:
             skip_payload=without_body,
             read_until_eof=True,
             auto_decompress=False,
-            read_timeout=self._timeout.sock_read,
+            read_timeout=min(self._answer_s, self._timeout.sock_read or self._answer_s),
             read_bufsize=self._buffer_bytes,
             max_line_size=MAX_FIELD_BYTES,
             max_field_size=MAX_FIELD_BYTES,
@@ -105,7 +138,11 @@ class Line:
         while True:
             message, content = await protocol.read()
             if not 100 <= message.code < 200 or message.code == 101:
-                return message, content
+                break
+        if not content.is_eof():
+            protocol.read_timeout = self._timeout.sock_read
+            protocol.start_timeout()
+        return message, content
 
     def _destination(self, origin: str) -> aiohttp.ClientRequest:
         """Return what the connector wants to be asked with; nothing of it but the address is used."""

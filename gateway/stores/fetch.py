@@ -8,19 +8,23 @@ from __future__ import annotations
 
 import asyncio
 import socket
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 import aiohttp
 from aiohttp.abc import AbstractResolver
 from yarl import URL
 
+from gateway import spans
 from gateway.errors import URL_NOT_AN_IMAGE, URL_TOO_LARGE, URL_UNREACHABLE, ApiError
 from gateway.stores.fetch_rules import FetchRules, PlainUrl, follow, parse_url, refusal, resolved
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+    from concurrent.futures import Executor
 
     from aiohttp.abc import ResolveResult
 
@@ -34,6 +38,7 @@ _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _BINARY = frozenset({"", "application/octet-stream", "binary/octet-stream", "application/x-download"})
 _ASKING = {"User-Agent": "s3-score-gateway", "Accept": "image/*", "Accept-Encoding": "identity"}
 _MAX_ADDRESSES = 8
+_LOOK_UPS = 8  # at a time
 _MAX_ANSWER_BYTES = 64 * 1024  # of a receiver's answer, which is thrown away
 
 
@@ -70,7 +75,8 @@ class Fetcher:
 
     def __init__(self, rules: FetchRules, resolve: Resolve | None = None) -> None:
         self._rules = rules
-        self._resolve = resolve or system_resolve
+        # Threads of its own: whoever names hosts that answer late keeps nobody waiting but those who fetch.
+        self._resolve = resolve or partial(system_resolve, ThreadPoolExecutor(_LOOK_UPS, "look-up"))
 
     @asynccontextmanager
     async def open(self, text: str) -> AsyncIterator[Fetched]:
@@ -83,7 +89,8 @@ class Fetcher:
         async with AsyncExitStack() as stack:
             try:
                 async with asyncio.timeout_at(ends_at):
-                    response = await self._follow(parse_url(text), stack)
+                    with spans.part("fetch"):
+                        response = await self._follow(parse_url(text), stack)
             except TimeoutError as error:
                 raise ApiError(URL_UNREACHABLE, f"not within {settings.timeout_s:g} s") from error
             except (aiohttp.ClientError, OSError, ValueError) as error:
@@ -133,13 +140,22 @@ class Fetcher:
         """Look the host up, and check all that it resolves to: one wrong address spoils them all."""
         if not trusted:
             self._rules.check_name(url)
-        found = (url.literal,) if url.literal else resolved(await self._resolve(url.host, url.port))
+        found = (url.literal,) if url.literal else await self._looked_up(url, trusted=trusted)
         if not found or len(found) > _MAX_ADDRESSES:
             raise ApiError(URL_UNREACHABLE, f"{len(found)} addresses")
         if not trusted:
             for address in found:
                 self._rules.check_address(url, address)
         return found
+
+    async def _looked_up(self, url: PlainUrl, *, trusted: bool) -> tuple[Address, ...]:
+        """Ask for a name's addresses. An unknown name is refused like a forbidden one: it tells nothing of ours."""
+        try:
+            return resolved(await self._resolve(url.host, url.port))
+        except OSError as error:
+            if trusted:
+                raise
+            raise refusal(f"the name leads nowhere: {type(error).__name__}") from error
 
     def _session(self, addresses: tuple[Address, ...]) -> aiohttp.ClientSession:
         """Return a session whose every connection goes to one of the addresses; anything else never gets a socket."""
@@ -208,7 +224,8 @@ class _Checked(AbstractResolver):
         """Nothing is open."""
 
 
-async def system_resolve(host: str, port: int) -> Sequence[str]:
+async def system_resolve(threads: Executor, host: str, port: int) -> Sequence[str]:
     """Look a name up as the system does. Raises OSError."""
-    rows = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    look_up = partial(socket.getaddrinfo, host, port, type=socket.SOCK_STREAM)
+    rows = await asyncio.get_running_loop().run_in_executor(threads, look_up)
     return list(dict.fromkeys(str(row[4][0]) for row in rows))

@@ -9,7 +9,7 @@ from gateway.credentials import Secret
 from gateway.errors import UPSTREAM_UNREACHABLE, ApiError
 
 if TYPE_CHECKING:
-    from gateway.settings import UpstreamSettings
+    from gateway.stores.upstream_settings import UpstreamSettings
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,8 +20,12 @@ FILE_NAME = "ledger.sqlite3"
 class Ledger(Protocol):
     """Assets by (cloud, public id) and by their own id, and counters. Methods raise LEDGER_FAILED."""
 
-    async def put_asset(self, asset: Asset) -> None:
-        """Remember an asset, in place of what was known under its cloud and public id, or under its own id."""
+    async def put_asset(self, asset: Asset, over: str = "") -> bool:
+        """Remember an asset, in place of what was known under its cloud and public id, or under its own id.
+
+        `over` is the version id that was read under this cloud and public id, `""` when nothing was known. False, and
+        nothing remembered, when it is another one by now.
+        """
         ...
 
     async def asset(self, cloud: str, public_id: str) -> Asset | None:
@@ -32,8 +36,8 @@ class Ledger(Protocol):
         """Return an asset by its own id, from whatever cloud."""
         ...
 
-    async def remove_asset(self, cloud: str, public_id: str) -> None:
-        """Forget an asset, if there is one."""
+    async def remove_asset(self, asset: Asset) -> None:
+        """Forget an asset that was read, unless its name has got another content since."""
         ...
 
     def assets(self, cloud: str, prefix: str = "", after: str = "") -> AsyncGenerator[Asset]:

@@ -13,16 +13,27 @@ if TYPE_CHECKING:
 _PREFIX = "s3-score-gateway:"
 _PAGE = 200
 # An asset is a field of its cloud's table; a sorted set orders the public ids, and a key finds them by asset id.
+# An asset that is put under another name leaves its old one.
 _PUT = """
 local old = redis.call('HGET', KEYS[1], ARGV[1])
-if old then redis.call('DEL', ARGV[4] .. cjson.decode(old)['asset_id']) end
+local known = old and cjson.decode(old) or {asset_id = '', version_id = ''}
+if known['version_id'] ~= ARGV[6] then return 0 end
+if old then redis.call('DEL', ARGV[4] .. known['asset_id']) end
+local place = redis.call('GET', ARGV[4] .. ARGV[3])
+local cloud = ARGV[5] .. '/'
+if place and string.sub(place, 1, #cloud) == cloud then
+  redis.call('HDEL', KEYS[1], string.sub(place, #cloud + 1))
+  redis.call('ZREM', KEYS[2], string.sub(place, #cloud + 1))
+end
 redis.call('HSET', KEYS[1], ARGV[1], ARGV[2])
 redis.call('ZADD', KEYS[2], 0, ARGV[1])
-redis.call('SET', ARGV[4] .. ARGV[3], ARGV[5] .. '/' .. ARGV[1])
+redis.call('SET', ARGV[4] .. ARGV[3], cloud .. ARGV[1])
+return 1
 """
 _REMOVE = """
 local old = redis.call('HGET', KEYS[1], ARGV[1])
-if old then redis.call('DEL', ARGV[2] .. cjson.decode(old)['asset_id']) end
+if not old or cjson.decode(old)['version_id'] ~= ARGV[3] then return end
+redis.call('DEL', ARGV[2] .. cjson.decode(old)['asset_id'])
 redis.call('HDEL', KEYS[1], ARGV[1])
 redis.call('ZREM', KEYS[2], ARGV[1])
 """
@@ -39,13 +50,10 @@ class RedisLedger:
     def __init__(self, url: str) -> None:
         self._link = RedisLink(url)
 
-    async def put_asset(self, asset: Asset) -> None:
+    async def put_asset(self, asset: Asset, over: str = "") -> bool:
         """See `Ledger`."""
-        await self._link.run(
-            _PUT,
-            _tables(asset.cloud),
-            (asset.public_id, dumps(asset), asset.asset_id, f"{_PREFIX}asset:", asset.cloud),
-        )
+        values = (asset.public_id, dumps(asset), asset.asset_id, f"{_PREFIX}asset:", asset.cloud, over)
+        return bool(await self._link.run(_PUT, _tables(asset.cloud), values))
 
     async def asset(self, cloud: str, public_id: str) -> Asset | None:
         """See `Ledger`."""
@@ -63,9 +71,10 @@ class RedisLedger:
         found = await self.asset(cloud, public_id)
         return found if found and found.asset_id == asset_id else None
 
-    async def remove_asset(self, cloud: str, public_id: str) -> None:
+    async def remove_asset(self, asset: Asset) -> None:
         """See `Ledger`."""
-        await self._link.run(_REMOVE, _tables(cloud), (public_id, f"{_PREFIX}asset:"))
+        values = (asset.public_id, f"{_PREFIX}asset:", asset.version_id)
+        await self._link.run(_REMOVE, _tables(asset.cloud), values)
 
     async def assets(self, cloud: str, prefix: str = "", after: str = "") -> AsyncGenerator[Asset]:
         """See `Ledger`."""

@@ -27,6 +27,7 @@ CREATE TABLE IF NOT EXISTS counter (name TEXT PRIMARY KEY, total INTEGER NOT NUL
 _PAGE_QUERY = (
     "SELECT document FROM asset WHERE cloud = ? AND public_id {} ? AND public_id <= ? ORDER BY public_id LIMIT ?"
 )
+_ONE_QUERY = "SELECT document FROM asset WHERE cloud = ? AND public_id = ?"
 _COUNT_QUERY = (
     "INSERT INTO counter VALUES (?, ?, ?) "
     "ON CONFLICT (name) DO UPDATE SET total = total + excluded.total RETURNING total"
@@ -39,23 +40,35 @@ class SqliteLedger:
     def __init__(self, path: Path) -> None:
         self._file = SqliteFile(path, _SCHEMA)
 
-    async def put_asset(self, asset: Asset) -> None:
+    async def put_asset(self, asset: Asset, over: str = "") -> bool:
         """See `Ledger`."""
         row = (asset.cloud, asset.public_id, asset.asset_id, dumps(asset))
-        await self._file.run(lambda db: db.execute("INSERT OR REPLACE INTO asset VALUES (?, ?, ?, ?)", row))
+
+        def put(db: sqlite3.Connection) -> bool:
+            if _version(row[:2], db) != over:
+                return False
+            db.execute("INSERT OR REPLACE INTO asset VALUES (?, ?, ?, ?)", row)
+            return True
+
+        return await self._file.run(put)
 
     async def asset(self, cloud: str, public_id: str) -> Asset | None:
         """See `Ledger`."""
-        return await self._one("cloud = ? AND public_id = ?", cloud, public_id)
+        return await self._one(_ONE_QUERY, cloud, public_id)
 
     async def asset_by_id(self, asset_id: str) -> Asset | None:
         """See `Ledger`."""
-        return await self._one("asset_id = ?", asset_id)
+        return await self._one("SELECT document FROM asset WHERE asset_id = ?", asset_id)
 
-    async def remove_asset(self, cloud: str, public_id: str) -> None:
+    async def remove_asset(self, asset: Asset) -> None:
         """See `Ledger`."""
-        row = (cloud, public_id)
-        await self._file.run(lambda db: db.execute("DELETE FROM asset WHERE cloud = ? AND public_id = ?", row))
+        row = (asset.cloud, asset.public_id)
+
+        def remove(db: sqlite3.Connection) -> None:
+            if _version(row, db) == asset.version_id:
+                db.execute("DELETE FROM asset WHERE cloud = ? AND public_id = ?", row)
+
+        await self._file.run(remove)
 
     async def assets(self, cloud: str, prefix: str = "", after: str = "") -> AsyncGenerator[Asset]:
         """See `Ledger`."""
@@ -86,10 +99,15 @@ class SqliteLedger:
         """See `Ledger`."""
         await self._file.close()
 
-    async def _one(self, condition: str, *values: str) -> Asset | None:
-        query = f"SELECT document FROM asset WHERE {condition}"  # noqa: S608 # one of two texts above
+    async def _one(self, query: str, *values: str) -> Asset | None:
         rows = await self._file.run(partial(_rows, query, values))
         return loads(rows[0][0]) if rows else None
+
+
+def _version(row: tuple[str, str], db: sqlite3.Connection) -> str:
+    """Return the version id of what is known by a cloud and a public id, `""` when nothing is."""
+    found = _rows(_ONE_QUERY, row, db)
+    return loads(found[0][0]).version_id if found else ""
 
 
 def _rows(query: str, values: tuple[str | int, ...], db: sqlite3.Connection) -> list[tuple[str]]:

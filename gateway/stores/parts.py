@@ -25,8 +25,9 @@ if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Sequence
 
     from gateway.request import Headers
+    from gateway.stores.answer import StoreAnswer
     from gateway.stores.uploads import Upload
-    from gateway.stores.upstream import Body, StoreAnswer, StoreBucket
+    from gateway.stores.upstream import Body, StoreBucket
 
 SWEEP_KEYS = 1000  # looked at in one sweep
 _FOLDER_DIGITS = 40

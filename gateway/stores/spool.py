@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from gateway.errors import DISK_FULL, REQUEST_TIMEOUT, ApiError
+from gateway.errors import DISK_FULL, REQUEST_TIMEOUT, SLOW_DOWN, ApiError
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterator, Iterator
@@ -24,6 +24,25 @@ class Kept:
 
     chunks: AsyncIterator[bytes]
     length: int | None
+
+
+@dataclass(slots=True)
+class Room:
+    """How many bytes one process keeps aside for all those together who have not proven yet who they are."""
+
+    max_bytes: int
+    taken: int = 0
+
+    def take(self, length: int) -> None:
+        """Take room for so many bytes. Raises SLOW_DOWN when there is not so much left."""
+        if self.taken + length > self.max_bytes:
+            message = "Too many uploads are on their way whose sender is not known yet. Please try again later."
+            raise ApiError(SLOW_DOWN, "no room for unproven bodies", message=message)
+        self.taken += length
+
+    def give_back(self, length: int) -> None:
+        """Return what was taken."""
+        self.taken -= length
 
 
 @asynccontextmanager

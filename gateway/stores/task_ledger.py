@@ -15,11 +15,25 @@ if TYPE_CHECKING:
 FILE_NAME = "tasks.sqlite3"
 
 
+class Places(Protocol):
+    """How many tasks may have something left to do."""
+
+    @property
+    def max_open(self) -> int:
+        """All together."""
+        ...
+
+    @property
+    def max_open_of_key(self) -> int:
+        """Those of one access key; 0: any number."""
+        ...
+
+
 class TaskLedger(Protocol):
     """Tasks by their ids, and by the time at which they are due. Methods raise LEDGER_FAILED."""
 
-    async def add(self, task: Task, due_at: float, max_open: int) -> bool:
-        """Keep a new task; False, and nothing kept, when `max_open` tasks have something left to do."""
+    async def add(self, task: Task, due_at: float, places: Places) -> bool:
+        """Keep a new task; False, and nothing kept, when too many have something left to do, of all or of its key."""
         ...
 
     async def task(self, task_id: str) -> Task | None:

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     import sqlite3
     from pathlib import Path
 
+    from gateway.stores.task_ledger import Places
     from gateway.tasks import Task, TaskSchedule
 
 _SCHEMA = """
@@ -19,8 +20,10 @@ CREATE TABLE IF NOT EXISTS task (
   attempts INTEGER NOT NULL, deliveries INTEGER NOT NULL, claim INTEGER NOT NULL, due_at REAL, forget_at REAL NOT NULL
 ) WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS task_due ON task (due_at) WHERE due_at IS NOT NULL;
+CREATE INDEX IF NOT EXISTS task_key ON task (json_extract(request, '$.access_key_id')) WHERE due_at IS NOT NULL;
 CREATE INDEX IF NOT EXISTS task_forget ON task (forget_at) WHERE due_at IS NULL;
 """
+_OPEN_OF_KEY = "SELECT COUNT(*) FROM task WHERE due_at IS NOT NULL AND json_extract(request, '$.access_key_id') = ?"
 _COLUMNS = "request, status, outcome, attempts, deliveries, claim"
 _CLAIM = f"""
 UPDATE task SET
@@ -40,13 +43,14 @@ class SqliteTasks:
     def __init__(self, path: Path) -> None:
         self._file = SqliteFile(path, _SCHEMA)
 
-    async def add(self, task: Task, due_at: float, max_open: int) -> bool:
+    async def add(self, task: Task, due_at: float, places: Places) -> bool:
         """See `TaskLedger`."""
         row = (task.task_id, request_text(task), task.status, task.outcome, 0, 0, 0, due_at, 0.0)
 
         def insert(db: sqlite3.Connection) -> bool:
             (count,) = db.execute("SELECT COUNT(*) FROM task WHERE due_at IS NOT NULL").fetchone()
-            if count >= max_open:
+            (of_key,) = db.execute(_OPEN_OF_KEY, (task.access_key_id,)).fetchone()
+            if count >= places.max_open or (places.max_open_of_key and of_key >= places.max_open_of_key):
                 return False
             db.execute("INSERT INTO task VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", row)
             return True

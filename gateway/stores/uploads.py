@@ -17,7 +17,8 @@ if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterator, Iterable
 
     from gateway.request import Headers
-    from gateway.stores.upstream import StoreAnswer, StoreBucket
+    from gateway.stores.answer import StoreAnswer
+    from gateway.stores.upstream import StoreBucket
 
 MAX_PARTS = 10_000  # S3's own limit, of parts and of their numbers
 MIN_PART_BYTES = 5 * 1024 * 1024  # what S3 asks for in every part but the last

@@ -6,8 +6,8 @@ import asyncio
 import hashlib
 import re
 from collections import Counter
-from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from time import monotonic
 from typing import TYPE_CHECKING
 
@@ -15,32 +15,35 @@ import aiohttp
 from multidict import CIMultiDict
 from yarl import URL
 
+from gateway import spans
 from gateway.auth import aws_v4
 from gateway.errors import REQUEST_TIMEOUT, UPSTREAM_BROKEN, UPSTREAM_TIMEOUT, UPSTREAM_UNREACHABLE, ApiError
 from gateway.request import percent_encode
+from gateway.stores.answer import FAILURES, StoreAnswer
 from gateway.stores.cache import MemoryResults
 from gateway.stores.endpoints import Endpoints
 from gateway.stores.exchange import MAX_FIELD_BYTES, METHODS, Answer, Line
+from gateway.stores.flow import Flow
+from gateway.stores.tries import Tries
 from gateway.tls import store_context
 from gateway.tracing import TRACEPARENT
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Iterable
+    from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
     from contextlib import AbstractAsyncContextManager
     from datetime import datetime
 
     from gateway.dialects.base import StoreRequest
     from gateway.request import Headers
-    from gateway.settings import UpstreamSettings
+    from gateway.stores.breaker import StoreEvent
     from gateway.stores.cache import ResultCache
     from gateway.stores.keys import KeySource
+    from gateway.stores.upstream_settings import UpstreamSettings
 
 EMPTY_SHA256 = hashlib.sha256(b"").hexdigest()
 UNSIGNED = "UNSIGNED-PAYLOAD"
 _DNS_NAME = re.compile(r"[a-z0-9]([a-z0-9.-]*[a-z0-9])?")
 _READ_BUFFER_BYTES = 128 * 1024
-# What the metrics call the ways in which a store fails.
-_FAILURES = {UPSTREAM_UNREACHABLE: "unreachable", UPSTREAM_BROKEN: "broken", UPSTREAM_TIMEOUT: "timeout"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,57 +55,20 @@ class Body:
     payload: str = UNSIGNED
 
 
-@dataclass(frozen=True, slots=True)
-class StoreAnswer:
-    """The store's answer: head as it came, body still to be read."""
+class _Opening:
+    """An answer while it is read; a generator would do, at ten times the cost."""
 
-    status: int
-    reason: str
-    headers: Headers  # names in the store's spelling
-    _response: aiohttp.ClientResponse | Answer
-    _told: Callable[[str], None] = lambda _: None  # of what fails inside the body
+    __slots__ = ("_answer", "_ask")
 
-    def header(self, name: str) -> str:
-        """Return a header's value by its lower-case name, `""` when absent."""
-        return next((value for given, value in self.headers if given.lower() == name), "")
+    def __init__(self, ask: Callable[[], Awaitable[StoreAnswer]]) -> None:
+        self._ask = ask
 
-    @property
-    def length(self) -> int | None:
-        """The declared length of the body in bytes."""
-        text = self.header("content-length")
-        return int(text) if text.isdigit() else None
+    async def __aenter__(self) -> StoreAnswer:
+        self._answer = await self._ask()
+        return self._answer
 
-    def at_hand(self) -> bytes:
-        """Take what of the body has come already, mostly with the head; `b""` when nothing has, or it broke off."""
-        content = self._response.content
-        return content.read_nowait() if content.exception() is None else b""
-
-    @property
-    def has_ended(self) -> bool:
-        """Tell whether the whole body has been taken."""
-        return self._response.content.at_eof() and self._response.content.exception() is None
-
-    async def chunks(self) -> AsyncIterator[bytes]:
-        """Yield the body as it arrives. Raises UPSTREAM_BROKEN when it ends early, UPSTREAM_TIMEOUT when it stalls."""
-        try:
-            async for chunk in self._response.content.iter_any():
-                yield chunk
-        except TimeoutError as error:
-            self._told(_FAILURES[UPSTREAM_TIMEOUT])
-            raise ApiError(UPSTREAM_TIMEOUT, "the store stalled inside the body") from error
-        except (aiohttp.ClientError, OSError) as error:
-            self._told(_FAILURES[UPSTREAM_BROKEN])
-            raise ApiError(UPSTREAM_BROKEN, f"body broke off: {type(error).__name__}") from error
-
-    async def read(self, limit: int) -> bytes:
-        """Return at most `limit` bytes of the body (an error's XML, say)."""
-        parts: list[bytes] = []
-        async for chunk in self.chunks():
-            parts.append(chunk[:limit])
-            limit -= len(chunk)
-            if limit <= 0:
-                break
-        return b"".join(parts)
+    async def __aexit__(self, *_: object) -> None:
+        self._answer.close()
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,32 +85,6 @@ class StoreBucket:
     def open(self, request: StoreRequest, body: Body | None = None) -> AbstractAsyncContextManager[StoreAnswer]:
         """Send a request to this bucket; see `Upstream.open`."""
         return self.upstream.open(self.name, request, body, signed=self.signed)
-
-
-class _Flow:
-    """A body on its way, and how long it has stood still, and on whose account."""
-
-    def __init__(self, source: AsyncIterator[bytes]) -> None:
-        self._source = source
-        self._moved_at = asyncio.get_running_loop().time()
-        self.waits_for_client = False
-
-    def still_for_s(self) -> float:
-        """Return the seconds since the last piece came or went."""
-        return asyncio.get_running_loop().time() - self._moved_at
-
-    async def chunks(self) -> AsyncIterator[bytes]:
-        """Yield the body's pieces; the store asks for the next one when it has taken the last."""
-        self._moves(waits_for_client=True)
-        async for chunk in self._source:
-            self._moves(waits_for_client=False)
-            yield chunk
-            self._moves(waits_for_client=True)
-        self._moves(waits_for_client=False)
-
-    def _moves(self, *, waits_for_client: bool) -> None:
-        self._moved_at = asyncio.get_running_loop().time()
-        self.waits_for_client = waits_for_client
 
 
 class _PlainRequest(aiohttp.ClientRequest):
@@ -166,21 +106,31 @@ class Upstream:
         clock: Callable[[], datetime],
         results: ResultCache | None = None,
         on_outcome: Callable[[str, float | None], None] = lambda _outcome, _seconds: None,
+        on_event: Callable[[StoreEvent, str], None] = lambda _event, _address: None,
     ) -> None:
-        """`on_outcome` is told each answer's status, after how many seconds if that says something, or what failed."""
+        """`on_outcome` is told each answer's status, after how many seconds if that says something, or what failed.
+
+        `on_event` is told what that led to, and for which address.
+        """
         self.results = results or MemoryResults(0)
         self._on_outcome = on_outcome
         self._settings = settings
         self._keys = keys
         self._clock = clock
         addresses = (settings.endpoint, *settings.endpoints)
-        self._endpoints = Endpoints(tuple(URL(each.rstrip("/"), encoded=True) for each in addresses))
+        self._endpoints = Endpoints(
+            tuple(URL(each.rstrip("/"), encoded=True) for each in addresses),
+            settings.breaker_failures,
+            settings.breaker_pause_s,
+            settings.retry_share,
+        )
+        self._tries = Tries(self._endpoints, on_event)
         timeout = aiohttp.ClientTimeout(
             total=None, sock_connect=settings.connect_timeout_s, sock_read=settings.idle_timeout_s
         )
         trust = store_context(settings.ca, verify=settings.verify)
         connector = aiohttp.TCPConnector(limit=0, keepalive_timeout=30, ssl=trust)
-        self._line = Line(connector, timeout, _READ_BUFFER_BYTES)
+        self._line = Line(connector, timeout, settings.response_timeout_s, _READ_BUFFER_BYTES)
         self._session = aiohttp.ClientSession(
             connector=connector,
             timeout=timeout,
@@ -196,6 +146,11 @@ class Upstream:
     def name(self) -> tuple[str, str]:
         """The store and the key that is used there: who has another key may see other objects."""
         return self._settings.endpoint, self._settings.access_key
+
+    @property
+    def addresses(self) -> tuple[str, ...]:
+        """Where the store is, as `on_event` tells it."""
+        return tuple(str(each) for each in self._endpoints.addresses)
 
     async def close(self) -> None:
         """Close the pooled connections."""
@@ -214,35 +169,37 @@ class Upstream:
         try:
             async with asyncio.timeout(self._settings.connect_timeout_s):
                 (await self._session.head(address, allow_redirects=False)).close()
+        except aiohttp.ClientResponseError:
+            pass  # an answer all the same: Ceph RGW sends the end of a body behind the one to a HEAD
         except (TimeoutError, aiohttp.ClientError, OSError) as error:
-            self._endpoints.failed(endpoint, monotonic())
+            self._endpoints.rest(endpoint, monotonic())
             return f"{address}: {type(error).__name__}"
-        self._endpoints.answered(endpoint)
+        self._endpoints.seen(endpoint)
         return ""
 
-    @asynccontextmanager
-    async def open(
+    def open(
         self, bucket: str, request: StoreRequest, body: Body | None = None, *, signed: bool = True
-    ) -> AsyncIterator[StoreAnswer]:
+    ) -> AbstractAsyncContextManager[StoreAnswer]:
         """Send a request and yield the answer with its body unread; leaving early closes the connection.
 
         `bucket` is the store's own name (`""`: the service); `signed=False` sends the request as nobody's. Raises
         UPSTREAM_UNREACHABLE, UPSTREAM_BROKEN and UPSTREAM_TIMEOUT, all before the first byte of an answer.
         """
+        return _Opening(partial(self._ask, bucket, request, body, signed=signed))
+
+    async def _ask(self, bucket: str, request: StoreRequest, body: Body | None, *, signed: bool) -> StoreAnswer:
         started = monotonic()
         try:
-            response = await self._send(bucket, request, body, signed=signed)
+            with spans.calling(request.method, self._settings.endpoint) as call:
+                response = await self._send(bucket, request, body, signed=signed)
+                call.answered(response.status)
         except ApiError as error:
-            if failure := _FAILURES.get(error.kind):
+            if failure := FAILURES.get(error.kind):
                 self._on_outcome(failure, None)
             raise
         self._on_outcome(str(response.status), None if body else monotonic() - started)
-        headers = tuple((n.decode("latin-1"), v.decode("utf-8", "surrogateescape")) for n, v in response.raw_headers)
-        try:
-            yield StoreAnswer(response.status, response.reason or "", headers, response, self._body_failed)
-        finally:
-            # Returns the connection to the pool when the body was read to its end, cuts it otherwise.
-            response.release() if response.content.at_eof() else response.close()
+        headers = tuple([(n.decode("latin-1"), v.decode("utf-8", "surrogateescape")) for n, v in response.raw_headers])
+        return StoreAnswer(response.status, response.reason or "", headers, response, self._body_failed)
 
     def _body_failed(self, failure: str) -> None:
         self._on_outcome(failure, None)
@@ -251,45 +208,51 @@ class Upstream:
         self, bucket: str, request: StoreRequest, body: Body | None, *, signed: bool
     ) -> aiohttp.ClientResponse | Answer:
         """Try one address after the other, before the first byte of an answer, and so that nothing happens twice."""
-        *others, last = self._endpoints.order(monotonic())
-        for endpoint in others:
-            try:
-                return await self._send_to(endpoint, bucket, request, body, signed=signed)
-            except ApiError as error:
-                if not _may_go_elsewhere(error, request, body) or not self._endpoints.may_retry():
-                    raise
-                self._on_outcome(_FAILURES[error.kind], None)
-        return await self._send_to(last, bucket, request, body, signed=signed)
+        return await self._tries.first_answer(
+            lambda endpoint: self._send_to(endpoint, bucket, request, body, signed=signed),
+            lambda error: self._on_outcome(FAILURES[error.kind], None),
+            harmless=body is None and request.method in ("GET", "HEAD"),
+        )
 
     async def _send_to(
         self, endpoint: URL, bucket: str, request: StoreRequest, body: Body | None, *, signed: bool
     ) -> aiohttp.ClientResponse | Answer:
         try:
             if body is not None:
-                return await self._send_body(endpoint, bucket, request, body, signed=signed)
+                response = await self._send_body(endpoint, bucket, request, body, signed=signed)
             # Tried once more, here as by aiohttp itself, when a pooled connection has died in the meantime.
-            async with asyncio.timeout(self._settings.response_timeout_s):
-                return await self._send_once(endpoint, bucket, request, None, signed=signed)
+            elif request.method in METHODS:
+                response = await self._send_once(endpoint, bucket, request, None, signed=signed)
+            else:
+                async with asyncio.timeout(self._settings.response_timeout_s):
+                    response = await self._send_once(endpoint, bucket, request, None, signed=signed)
         except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError) as error:
-            self._endpoints.failed(endpoint, monotonic())
+            self._tries.failed(endpoint, rests=True)
             raise ApiError(UPSTREAM_UNREACHABLE, f"cannot connect: {type(error).__name__}") from error
         except TimeoutError as error:
+            self._tries.failed(endpoint)
             raise ApiError(UPSTREAM_TIMEOUT, "no answer in time") from error
         except (aiohttp.ClientError, OSError) as error:
+            if body is None:  # else it may be the client's fault: a store does so with a body that it refuses
+                self._tries.failed(endpoint)
             raise _refusal_behind(error) or ApiError(UPSTREAM_BROKEN, f"no answer: {type(error).__name__}") from error
+        self._tries.answered(endpoint, response.status)
+        return response
 
     async def _send_body(
         self, endpoint: URL, bucket: str, request: StoreRequest, body: Body, *, signed: bool
     ) -> aiohttp.ClientResponse | Answer:
         """Send a request with its body, for as long as something moves. Raises REQUEST_TIMEOUT, UPSTREAM_TIMEOUT."""
         idle_s = self._settings.idle_timeout_s
-        flow = _Flow(body.chunks)
+        flow = Flow(body.chunks)
         moving = replace(body, chunks=flow.chunks())
         task = asyncio.ensure_future(self._send_once(endpoint, bucket, request, moving, signed=signed))
         try:
             while not (await asyncio.wait({task}, timeout=idle_s / 4))[0]:
                 if flow.still_for_s() > idle_s:
                     kind = REQUEST_TIMEOUT if flow.waits_for_client else UPSTREAM_TIMEOUT
+                    if kind is UPSTREAM_TIMEOUT:
+                        self._tries.failed(endpoint)
                     raise ApiError(kind, f"nothing moved for {idle_s:g} s")
             return task.result()
         finally:
@@ -300,7 +263,7 @@ class Upstream:
         self, endpoint: URL, bucket: str, request: StoreRequest, body: Body | None, *, signed: bool
     ) -> aiohttp.ClientResponse | Answer:
         host, raw_path = self._address(endpoint, bucket, request.raw_key)
-        headers: Headers = (("host", host), *request.headers)
+        headers: Headers = (("host", host), *spans.passed_on(request.headers))
         payload = body.payload if body else EMPTY_SHA256
         signature = await self._signature(request, raw_path, headers, payload) if signed else ()
         if TRACEPARENT.get() and not any(name == "traceparent" for name, _ in headers):  # else it goes on as it came
@@ -321,8 +284,9 @@ class Upstream:
     async def _signature(self, request: StoreRequest, raw_path: str, headers: Headers, payload: str) -> Headers:
         key = await self._keys.current()
         # Of a header sent twice some stores sign the first value only; what is not x-amz-* may go unsigned.
-        counted = Counter([name for name, _ in headers])
-        if len(counted) < len(headers):
+        names = [name for name, _ in headers]
+        if len(set(names)) < len(names):
+            counted = Counter(names)
             headers = tuple(pair for pair in headers if counted[pair[0]] == 1 or pair[0].startswith("x-amz-"))
         return aws_v4.sign(
             request.method,
@@ -349,12 +313,6 @@ class Upstream:
             return f"{bucket}.{endpoint.authority}", f"{base}/{raw_key}"
         name = percent_encode(bucket)
         return endpoint.authority, f"{base}/{name}/{raw_key}" if raw_key else f"{base}/{name}"
-
-
-def _may_go_elsewhere(error: ApiError, request: StoreRequest, body: Body | None) -> bool:
-    """Tell whether another address may be asked: nothing has arrived at this one, or it does no harm twice."""
-    is_safe = body is None and request.method in ("GET", "HEAD")
-    return error.kind is UPSTREAM_UNREACHABLE or (error.kind is UPSTREAM_BROKEN and is_safe)
 
 
 def _refusal_behind(error: BaseException) -> ApiError | None:

@@ -42,17 +42,6 @@ def test_the_documented_examples_are_verified(
     assert identified(head, now=now, keyring=DOC_KEYRING, hosts=DOC_HOSTS).identity.name == "johnsmith"
 
 
-@pytest.mark.parametrize("offset", [-901, -900, 900, 901])
-def test_a_clock_may_be_fifteen_minutes_off(offset: int) -> None:
-    head, now = signed_aws_v2(head_of()), NOW + timedelta(seconds=offset)
-    if abs(offset) <= 900:
-        assert identified(head, now=now).claim is not None
-        return
-    with pytest.raises(ApiError) as refusal:
-        identified(head, now=now)
-    assert refusal.value.kind is errors.REQUEST_TIME_TOO_SKEWED
-
-
 def _presigned(raw_query: str = "", lines: str = "", resource: str = "/examplebucket/a.jpg") -> RequestHead:
     """Sign a URL by hand: `lines` are the x-amz- lines, `resource` includes the sub-resources."""
     expires = int(NOW.timestamp()) + 60

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from gateway import errors
-from gateway.auth import aws_v4
+from gateway.auth import aws_v4, canonical
 from gateway.auth.base import Chunked, Scope, Sha256, Unsigned
 from gateway.credentials import EVERYTHING, Credential, Identity, Secret
 from gateway.errors import ApiError, ErrorKind
@@ -131,24 +131,6 @@ def test_sign_returns_the_headers_to_add_in_order() -> None:
     ]
 
 
-@pytest.mark.parametrize("offset", [-15 * 60, 0, 15 * 60])
-def test_a_clock_fifteen_minutes_off_is_accepted(offset: int) -> None:
-    assert identified(signed_aws_v4(head_of()), now=NOW + timedelta(seconds=offset)).claim is not None
-
-
-@pytest.mark.parametrize("offset", [-15 * 60 - 1, 15 * 60 + 1])
-def test_a_clock_one_second_further_off_is_refused(offset: int) -> None:
-    late = NOW + timedelta(seconds=offset)
-    assert _refusal(signed_aws_v4(head_of()), late) is errors.REQUEST_TIME_TOO_SKEWED
-
-
-def test_a_url_is_valid_to_its_last_second() -> None:
-    head = presigned("aws_v4", expires_s=600)
-    end = NOW + timedelta(seconds=600)
-    assert identified(head, now=end).claim is not None
-    assert _refusal(head, end + SECOND) is errors.REQUEST_EXPIRED
-
-
 def test_a_url_may_be_dated_fifteen_minutes_ahead_and_no_more() -> None:
     head = presigned("aws_v4")
     start = NOW - timedelta(minutes=15)
@@ -267,7 +249,7 @@ def _presigned_with_payload(line: str, raw_query: str, headers: Headers) -> Requ
     )
     ordered = "&".join(sorted(query.split("&")))
     request = f"PUT\n/a.jpg\n{ordered}\nhost:{HOST}\n\nhost\n{line}"
-    signature = aws_v4._signature(SECRET, Scope(f"{NOW:%Y%m%d}", REGION, "s3"), NOW, request)
+    signature = aws_v4._signature(SECRET, Scope(f"{NOW:%Y%m%d}", REGION, "s3"), canonical.iso_basic(NOW), request)
     return head_of("PUT", raw_query=f"{query}&X-Amz-Signature={signature}", headers=headers)
 
 

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import hashlib
-from base64 import b64encode
 from typing import TYPE_CHECKING
 
 import pytest
@@ -23,6 +22,7 @@ from gateway.errors import (
     ApiError,
     ErrorKind,
 )
+from tests.digests import content_md5
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -78,7 +78,7 @@ def test_a_checksum_that_is_none_is_an_invalid_request(text: str) -> None:
 
 
 def test_content_md5_is_proven() -> None:
-    text = b64encode(hashlib.md5(DATA).digest()).decode()  # noqa: S324 # the header's algorithm
+    text = content_md5(DATA)
     assert fulfils(ContentMd5(text))
     assert refusal(ContentMd5(text), b"") is BAD_DIGEST
 

@@ -3,7 +3,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from base64 import b64decode, b64encode
+from base64 import b64decode
 from datetime import UTC, datetime
 
 import pytest
@@ -26,6 +26,7 @@ from gateway.errors import (
 )
 from gateway.request import HostMap, RequestHead, locate
 from tests.body.samples import CRC32, SEED, crc32, passed, signed_stream, unsigned_stream
+from tests.digests import content_md5
 from tests.vectors import FOLDER, MISSING, moment_of, read_head
 
 UNSIGNED_TRAILER = Chunked("STREAMING-UNSIGNED-PAYLOAD-TRAILER")
@@ -35,7 +36,7 @@ BODY = bytes(range(256))
 CHUNKS = (BODY[:100], BODY[100:168], BODY[168:])  # in hexadecimal all of them are digits: no case to flip
 LENGTH = ("x-amz-decoded-content-length", "256")
 TRAILER = ("x-amz-trailer", CRC32)
-MD5 = b64encode(hashlib.md5(BODY).digest()).decode()  # noqa: S324 # the header's algorithm
+MD5 = content_md5(BODY)
 NAMES = re.compile(rb"[a-z]+(?=[a-z0-9-]*:)")  # the letters of a trailer's name
 STREAMS = {
     "unsigned trailer": (UNSIGNED_TRAILER, (LENGTH, TRAILER), unsigned_stream(CHUNKS, [(CRC32, crc32(BODY))])),

@@ -238,3 +238,12 @@ def test_what_no_form_of_that_kind_can_be_is_refused(form: bytes, code: str) -> 
     with pytest.raises(ApiError) as caught:
         read_anywhere([form])
     assert caught.value.kind.code == code
+
+
+@pytest.mark.parametrize("end", [8_500, None])
+def test_a_long_header_is_refused_rather_than_looked_through_with_each_piece(end: int | None) -> None:
+    reader = FormReader(BOUNDARY.encode(), FormRules(max_bytes=2**30, anywhere=True))
+    long = part("a", b"", "; x=" + "y" * 10_000)
+    assert reader.feed(long[:8_000]) == b""
+    with pytest.raises(ApiError, match=TOO_LONG):
+        reader.feed(long[8_000:end])

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-from base64 import b64encode
 from typing import TYPE_CHECKING
 
 import pytest
@@ -13,6 +12,7 @@ from gateway.app import utc_now
 from gateway.auth import aws_v4
 from gateway.auth.base import ChunkSeed, Scope
 from tests.body.samples import CRC32, crc32, signed_stream, unsigned_stream
+from tests.digests import content_md5
 from tests.fake_uploads import FakeUpload
 from tests.harness import KEY_ID, SECRET, GatewayUnderTest, running_gateway
 
@@ -187,7 +187,7 @@ async def test_the_headers_of_a_request_without_a_body_are_not_about_one(
     gateway: GatewayUnderTest, store: FakeStore
 ) -> None:
     store.objects["/demo/new"] = DATA
-    digest = b64encode(hashlib.md5(DATA).digest()).decode()  # noqa: S324 # the header's algorithm
+    digest = content_md5(DATA)
     headers = signed(
         gateway, "UNSIGNED-PAYLOAD", (("content-md5", digest), ("x-amz-checksum-mode", "ENABLED")), method="GET"
     )

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import shutil
 import socket
 import subprocess
 import time
@@ -12,27 +11,12 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from tests.conftest import ROOT, free_port
-from tests.stores_up.programs import ProgramError, alone, install_debian
-from tests.stores_up.required import is_root_on_debian, unavailable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
 CACHE = "/var/cache/nginx/gateway"
-
-
-def install_nginx() -> None:
-    """Install nginx unless it is there; skips, or fails, where that cannot be done."""
-    with alone("apt"):
-        if shutil.which("nginx"):
-            return
-        if not is_root_on_debian():
-            unavailable("nginx is not installed, and only root on Debian can fetch it")
-        try:
-            install_debian(("nginx",))
-        except ProgramError as error:
-            unavailable(f"nginx cannot be installed: {error}")
 
 
 def block(language: str) -> str:

@@ -18,9 +18,10 @@ import pytest
 from gateway.app import utc_now
 from gateway.auth import aws_v4, cos, oss_v1, oss_v2, oss_v4
 from gateway.request import RequestHead
-from tests.cdn.nginx import CACHE, block, install_nginx, nginx, put_in
+from tests.cdn.nginx import CACHE, block, nginx, put_in
 from tests.imaging.pictures import encode, photo_like
 from tests.served import Place, Served, serving
+from tests.stores_up.debian import install
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -81,7 +82,7 @@ class Front:
 
 @pytest.fixture(scope="module")
 def front(swift: Place, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Front]:
-    install_nginx()
+    install("nginx")
     folder = tmp_path_factory.mktemp("cdn")
     trusting = block("toml").replace("[server]\n", "")
     with serving(

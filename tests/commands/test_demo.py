@@ -4,13 +4,13 @@ import io
 import os
 import signal
 import socket
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-import boto3
 import pytest
 from PIL import Image
 
 from gateway.commands.demo_names import DEMO_ACCESS_KEY, DEMO_SECRET
+from tests.boto import s3_client
 from tests.commands.test_config import gateway
 from tests.conftest import Demo, free_port, start_demo, stop_demo
 from tests.proc import eventually, family, is_alive
@@ -22,14 +22,8 @@ pytestmark = pytest.mark.store
 pytest.importorskip("swift", reason="the embedded store is not installed (pip install .[demo])")
 
 
-def client(demo: Demo, secret: str = DEMO_SECRET) -> boto3.client:
-    return boto3.client(
-        "s3",
-        endpoint_url=demo.endpoint,
-        region_name="us-east-1",
-        aws_access_key_id=DEMO_ACCESS_KEY,
-        aws_secret_access_key=secret,
-    )
+def client(demo: Demo, secret: str = DEMO_SECRET) -> Any:
+    return s3_client(demo.endpoint, DEMO_ACCESS_KEY, secret)
 
 
 def test_ctrl_c_stops_everything_and_a_second_start_keeps_the_data(tmp_path: Path) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import shutil
 import signal
 import socket
 import subprocess
@@ -12,25 +11,10 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from tests.conftest import ROOT, free_port
-from tests.stores_up.programs import ProgramError, alone, install_debian
-from tests.stores_up.required import is_root_on_debian, unavailable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
-
-
-def install(*programs: str) -> None:
-    """Install Debian's packages of these programs unless they are there; skips, or fails, where that cannot be done."""
-    with alone("apt"):
-        missing = [name for name in programs if not shutil.which(name)]
-        if missing and not is_root_on_debian():
-            unavailable(f"{missing} are not installed, and only root on Debian can fetch them")
-        try:
-            if missing:
-                install_debian(missing)
-        except ProgramError as error:
-            unavailable(f"{missing} cannot be installed: {error}")
 
 
 @contextmanager

@@ -24,9 +24,11 @@ from gateway.app import utc_now
 from gateway.auth import aws_v4
 from gateway.credentials import Secret
 from tests.conftest import free_port
-from tests.deploy.haproxy import haproxy, install, loaded
+from tests.deploy.haproxy import haproxy, loaded
 from tests.faults.table import figure
+from tests.proc import eventually
 from tests.served import KEYS, SETTINGS, wait_ready
+from tests.stores_up.debian import install
 from tests.threaded_store import threaded_store
 
 if TYPE_CHECKING:
@@ -125,12 +127,17 @@ async def download(session: aiohttp.ClientSession, url: URL, over: asyncio.Event
             ended[type(error).__name__] += 1
 
 
+def wait_for_shares(gateways: list[Replaceable]) -> None:
+    """Wait until HAProxy has found every gateway, and its share of the downloads is there."""
+    eventually(lambda: all(each.connections() > DOWNLOADS / 5 for each in gateways), 30)
+
+
 async def replace_each(gateways: list[Replaceable]) -> None:
     for each in gateways * ROUNDS:
-        assert await asyncio.to_thread(each.connections) > DOWNLOADS / 5, "it has its share of the downloads"
+        await asyncio.to_thread(wait_for_shares, gateways)
         await asyncio.to_thread(each.stop)
         await asyncio.to_thread(each.start)
-        await asyncio.sleep(1.5 * PIECES * PIECE_S)  # HAProxy finds it, and downloads begin there
+    await asyncio.to_thread(wait_for_shares, gateways)
 
 
 async def test_a_rolling_restart_breaks_nothing(tmp_path: Path) -> None:
@@ -147,7 +154,6 @@ async def test_a_rolling_restart_breaks_nothing(tmp_path: Path) -> None:
         async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)) as session:
             url = presigned(authority, "/demo/long")
             downloads = [asyncio.create_task(download(session, url, over, ended)) for _ in range(DOWNLOADS)]
-            await asyncio.sleep(1)
             await replace_each([one, two])
             over.set()
             await asyncio.gather(*downloads)

@@ -162,7 +162,8 @@ def test_a_public_id_that_cannot_be_a_key_is_refused(public_id: str) -> None:
 )
 def test_errors_have_a_status_that_both_sdks_know(kind: ErrorKind, status: int, told: str) -> None:
     rendered = cloudinary.render_error(ApiError(kind), CONTEXT)
-    assert (rendered.status, json.loads(rendered.body)) == (status, {"error": {"message": told}})
+    document = {"error": {"message": told, "request_id": CONTEXT.request_id.lower()}}
+    assert (rendered.status, json.loads(rendered.body)) == (status, document)
     assert dict(rendered.headers)["X-Cld-Error"] == told
 
 

@@ -21,7 +21,7 @@ from gateway.errors import (
     from_store,
 )
 from gateway.report import AverageColour, Flags
-from tests.dialects.samples import DATE, INFO, REPORT, STORED, context, head, on
+from tests.dialects.samples import INFO, REPORT, STORED, context, head, on
 
 if TYPE_CHECKING:
     from gateway.dialects.base import AnswerContext
@@ -111,7 +111,6 @@ def test_the_score_is_told_in_tencents_words() -> None:
     )
     assert dict(rendered.headers) == {
         "x-cos-request-id": "65E0000000000000000000AA",
-        "Date": DATE,
         "ETag": '"5d41402a-score-7"',
         "Last-Modified": "Tue, 18 Nov 2025 01:02:03 GMT",
         "Cache-Control": "private",
@@ -178,7 +177,6 @@ def test_the_error_document_is_tencents() -> None:
         "x-cos-request-id": "65E0000000000000000000AA",
         "x-cos-trace-id": "65E0000000000000000000AA",
         "Content-Type": "application/xml",
-        "Date": DATE,
     }
 
 

@@ -80,7 +80,6 @@ def test_entity_headers_go_to_the_store_and_back_unchanged(vendor: HeaderMap) ->
         "x-oss-security-token",
         "x-oss-user-agent",
         "x-oss-traffic-limit",
-        "x-oss-callback",
         "x-oss-request-payer",
         "x-oss-range-behavior",
         "x-cos-meta-a",

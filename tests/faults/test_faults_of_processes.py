@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 PICTURE = encode(photo_like(320, 240), "JPEG", quality=90)
 SCORE = "x-oss-process=image%2Fscore"
-LONG = os.urandom(64 * 2**20)
+LONG = os.urandom(32 * 2**20)
 PIECE = 256 * 1024
 
 
@@ -94,6 +94,16 @@ def test_a_key_file_with_a_mistake(fault: Fault, gateway: Served, folder: Path) 
     (folder / "keys.toml").write_text(KEYS)
 
 
+@happens("settings broken at SIGHUP")
+def test_settings_with_a_mistake(fault: Fault, gateway: Served, folder: Path) -> None:
+    before, good = admin(gateway.admin, "/metrics")[1], (folder / "gateway.toml").read_text()
+    (folder / "gateway.toml").write_text(f"{good}\n[limits]\nnonsense = 1\n")
+    os.kill(gateway.pid, signal.SIGHUP)
+    after = rises(gateway, fault.metric, before)
+    fault.check([ask(gateway)], before, after, (folder / "serve.log").read_text())
+    (folder / "gateway.toml").write_text(good)
+
+
 @happens("SIGKILL of a scorer")
 def test_a_scorer_that_is_killed(fault: Fault, gateway: Served, folder: Path) -> None:
     before = admin(gateway.admin, "/metrics")[1]
@@ -131,7 +141,7 @@ def slowly(gateway: Served) -> tuple[int, bytes]:
         try:
             connection.request("GET", "/demo/long", headers=signed(port, "/demo/long", "", "TESTS", "tests-secret"))
             answer, body = connection.getresponse(), b""
-            while piece := answer.read(4 * 2**20):
+            while piece := answer.read(2 * 2**20):
                 body += piece
                 time.sleep(0.1)
         except (http.client.HTTPException, ConnectionError):
@@ -170,7 +180,8 @@ def test_sigterm_while_requests_run(fault: Fault, endpoint: str, tmp_path: Path)
         while not over.is_set():
             answers.append(ask(running, "/demo/some"))
 
-    with serving(tmp_path, endpoint, server="drain_pause_s = 0.5") as running:
+    pause = "drain_pause_s = 2.0"  # long enough to be seen on a busy machine
+    with serving(tmp_path, endpoint, server=pause) as running:
         threads = [threading.Thread(target=load) for _ in range(4)]
         long = threading.Thread(target=lambda: answers.append(slowly(running)))
         for each in (long, *threads):
@@ -205,6 +216,32 @@ def started(folder: Path, endpoint: str) -> Iterator[tuple[subprocess.Popen[byte
     finally:
         process.kill()
         process.wait(10)
+
+
+@happens("OpenTelemetry collector down")
+def test_a_collector_that_is_not_there(
+    fault: Fault, endpoint: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("opentelemetry.sdk", reason="OpenTelemetry is not installed (pip install .[otel])")
+    from tests.otlp import collecting  # noqa: PLC0415 # the packages of an extra
+
+    bounds = {"BSP_SCHEDULE_DELAY": 100, "BSP_MAX_QUEUE_SIZE": 16, "BSP_MAX_EXPORT_BATCH_SIZE": 8}
+    for name, value in {**bounds, "EXPORTER_OTLP_TIMEOUT": 2}.items():
+        monkeypatch.setenv(f"OTEL_{name}", str(value))
+    port, log = free_port(), tmp_path / "serve.log"
+    settings = f'[telemetry]\ntrace_share = 1.0\notlp_endpoint = "http://127.0.0.1:{port}"\n'
+    with serving(tmp_path, endpoint, more_settings=settings) as gateway:
+        before = admin(gateway.admin, "/metrics")[1]
+        got = {ask(gateway) for _ in range(40)}  # of which the queue holds the spans of five
+        after = rises(gateway, fault.metric, before)
+        eventually(lambda: fault.logged[0] in log.read_text())
+        with collecting(port) as collector:
+            ask(gateway)
+            eventually(lambda: "takes traces again" in log.read_text())
+        assert len(collector.spans) <= 16 + 8 + 3, "what is on its way, what waited, and what has come since"
+        fault.check(list(got), before, after, log.read_text())
+    (line,) = [each for each in log.read_text().splitlines() if fault.logged[0] in each]  # not one for each batch
+    assert "Connection" in line, "and it says why"
 
 
 @happens("SIGKILL of the supervisor")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import os
 import socket
@@ -90,6 +91,34 @@ async def test_a_node_that_is_not_there(fault: Fault, store: FakeStore, caplog: 
         assert (await answer(gateway, gateway.s3_url("/demo/b", method="PUT"), "PUT", data=b"kept"))[0] == 200
         fault.check(list(got), before, gateway.telemetry.exposition(), caplog.text)
     assert store.objects["/demo/b"] == b"kept"
+
+
+@happens("store fails again and again")
+async def test_a_store_that_is_left_alone(fault: Fault, store: FakeStore, caplog: pytest.LogCaptureFixture) -> None:
+    store.objects["/demo/a"], store.faults["/demo/a"] = b"hello", "reset"
+    row = {"endpoint": store.endpoint, "breaker_failures": 3, "breaker_pause_s": 0.2}
+    async with running_gateway("", upstream={"default": {**row, "access_key": "up", "secret": "up-secret"}}) as gateway:
+        before = gateway.telemetry.exposition()
+        assert [(await answer(gateway, gateway.s3_url("/demo/a")))[0] for _ in range(3)] == [502] * 3
+        seen = len(store.seen)
+        got = await answer(gateway, gateway.s3_url("/demo/a"))
+        assert len(store.seen) == seen, "it is not asked"
+        assert 'gateway_store_breaker_open{store="default",address="http' in gateway.telemetry.exposition()
+        del store.faults["/demo/a"]
+        await asyncio.sleep(0.3)
+        assert (await answer(gateway, gateway.s3_url("/demo/a")))[0] == 200
+        fault.check([got], before, gateway.telemetry.exposition(), caplog.text)
+
+
+@happens("all addresses down, second tries spent")
+async def test_stores_that_are_not_there(fault: Fault, caplog: pytest.LogCaptureFixture) -> None:
+    row = {"endpoint": f"http://127.0.0.1:{free_port()}", "endpoints": [f"http://127.0.0.1:{free_port()}"]}
+    upstream = {"default": {**row, "breaker_failures": 0, "access_key": "up", "secret": "up-secret"}}
+    async with running_gateway("", upstream=upstream) as gateway:
+        before = gateway.telemetry.exposition()
+        got = {await answer(gateway, gateway.s3_url("/demo/a")) for _ in range(20)}
+        assert {status for status, _ in got} == {503}
+        fault.check([got.pop()], before, gateway.telemetry.exposition(), caplog.text)
 
 
 @happens("Redis down, as a cache")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
-from functools import cache
+from functools import cache, lru_cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -47,6 +47,7 @@ def recipe() -> dict[str, Any]:
     return kinds
 
 
+@lru_cache(maxsize=1)  # a photo is distorted in many ways before the next one
 def pixels_of(path: Path) -> npt.NDArray[np.uint8]:
     """Return the pixels of a file, uint8 (H, W, 3)."""
     with Image.open(path) as image:

@@ -59,6 +59,7 @@ def test_every_other_kind_of_file_is_refused_by_its_name(name: str) -> None:
 
 def test_a_scorers_refusal_reaches_the_gateway_as_it_is() -> None:
     for refusal in (outcome(REFUSED["TIFF 32-bit float"][0]), outcome(SCORED["GIF"].data[:99])):
+        assert isinstance(refusal, ApiError)
         answer = decode_answer(encode_answer(refusal))
         assert isinstance(answer, ApiError)
         assert (answer.kind, answer.message) == (refusal.kind, refusal.message)

@@ -78,6 +78,20 @@ async def test_every_format_is_scored(scorers: Scorers, kind: str, options: dict
     assert await ask(scorers, Body(data)) == score(data)
 
 
+async def test_every_stage_of_a_picture_is_told_once_with_its_times(scorers: Scorers) -> None:
+    scorers.start()
+    told: list[tuple[str, float, float]] = []
+    client = ScorerClient(scorers.address, Limits(), lambda *stage: told.append(stage))
+    await client.score(aiter(Body(PICTURE)), declared_bytes=None)
+    with client.stage("render"):
+        pass
+    assert [name for name, _, _ in told] == ["header", "wait", "score", "decode", "model", "render"]
+    times = {name: (began, ended) for name, began, ended in told}
+    assert all(began <= ended for began, ended in times.values())
+    assert times["wait"][1] == times["score"][0] <= times["decode"][0]
+    assert times["model"][1] <= times["score"][1]
+
+
 async def test_bytes_behind_the_picture_are_read_and_do_not_matter(scorers: Scorers) -> None:
     scorers.start()
     body = Body(PICTURE + bytes(3_000_000))

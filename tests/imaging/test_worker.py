@@ -17,7 +17,7 @@ from PIL import Image
 
 from gateway.errors import IMAGE_DAMAGED, IMAGE_TOO_LARGE, ApiError
 from gateway.imaging.launch import PARENT_VARIABLE, heavy_address, worker_environment
-from gateway.imaging.messages import Accepted, Job, decode_answer, encode_job
+from gateway.imaging.messages import Accepted, Computed, Job, decode_answer, encode_job
 from gateway.report import QualityReport, Result
 from tests.imaging.pictures import encode, photo_like, probe, score
 from tests.proc import open_descriptors, threads
@@ -42,6 +42,10 @@ class Conversation:
             socket.send_fds(self.connection, [encode_job(job)], [source.fileno()])
 
     def answer(self) -> Answer:
+        answer = self.raw_answer()
+        return answer.result if isinstance(answer, Computed) else answer
+
+    def raw_answer(self) -> Accepted | Computed | ApiError | None:
         message = self.connection.recv(65_536)
         return decode_answer(message) if message else None
 
@@ -72,6 +76,20 @@ def test_a_job_is_taken_up_with_the_pid_and_answered_with_the_report(scorers: Sc
     accepted, report = converse(scorers, PICTURE, job())
     assert accepted == Accepted(process.pid)
     assert report == score(PICTURE)
+
+
+def test_a_result_comes_with_the_times_of_its_stages_by_the_clock_of_all_processes(scorers: Scorers) -> None:
+    scorers.start()
+    before, talk = time.monotonic(), Conversation(scorers, job())
+    talk.send(PICTURE)
+    assert isinstance(talk.answer(), Accepted)
+    computed = talk.raw_answer()
+    talk.close()
+    assert isinstance(computed, Computed)
+    assert list(computed.stages) == ["decode", "model"]
+    moments = [before, *computed.stages["decode"], *computed.stages["model"], time.monotonic()]
+    assert moments == sorted(moments)
+    assert computed.result == score(PICTURE), "and nothing of them is in the result"
 
 
 def test_a_truncated_picture_is_damaged_and_the_scorer_lives_on(scorers: Scorers) -> None:
@@ -166,6 +184,18 @@ def test_a_working_scorer_has_a_decoders_thread_and_one_that_watches_the_memory(
         counts.append(len(threads(process.pid) - {process.pid}))
     talk.close()
     assert max(counts) <= 3, "a decoder's thread may still be ending when the next begins"
+
+
+def test_a_scorer_leaves_the_cpu_to_whoever_wants_it(scorers: Scorers) -> None:
+    pid = scorers.start().pid
+    talk = Conversation(scorers, job())
+    assert isinstance(talk.answer(), Accepted)
+    talk.close()
+    assert os.getpriority(os.PRIO_PROCESS, pid) == min(19, os.getpriority(os.PRIO_PROCESS, 0) + 10)
+    assert os.sched_getscheduler(pid) == os.SCHED_BATCH
+    group = Path(f"/proc/{pid}/autogroup")
+    with suppress(OSError):  # there are systems without such groups
+        assert group.read_text().split()[-1] == "10"
 
 
 def test_an_overrun_is_ended_by_the_kernel(scorers: Scorers) -> None:

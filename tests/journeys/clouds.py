@@ -42,10 +42,6 @@ def picture(colour: str = "red", size: tuple[int, int] = (320, 200), kind: str =
     return out.getvalue()
 
 
-def md5(data: bytes) -> str:
-    return hashlib.md5(data, usedforsecurity=False).hexdigest()
-
-
 def signature(fields: Mapping[str, str], secret: str = SECRET.reveal(), algorithm: str = "sha1") -> str:
     """The vendor's rules of version 2, written anew."""
     pairs = sorted(

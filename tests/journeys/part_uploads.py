@@ -13,10 +13,10 @@ from gateway.app import utc_now
 from gateway.credentials import Secret
 from gateway.errors import ApiError, ErrorKind
 from gateway.journeys import multipart
-from gateway.settings import UpstreamSettings
 from gateway.stores.keys import StaticKey, UpstreamKey
 from gateway.stores.uploads import Upload
 from gateway.stores.upstream import Body, StoreBucket, Upstream
+from gateway.stores.upstream_settings import UpstreamSettings
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence

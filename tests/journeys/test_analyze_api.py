@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from typing import TYPE_CHECKING, Any
 
@@ -93,7 +94,7 @@ async def test_a_url_that_the_cloud_delivers_under_is_its_asset_though_nothing_m
     tables = {"clouds": {"demo": {"bucket": "demo", "delivery_host": "res.localhost:9000"}}, "fetch": {}}
     place = "res.localhost:9000/demo/image"
     async with opened(**tables) as gateway:
-        uris = [f"https://{place}/private/v1/d/a%20b.jpg", f"http://{place}/private/d/a b.jpg"]
+        uris = [f"https://{place}/private/v1/d/a%20b.jpg", f"http://{place}/private/d/a b.jpg?_a=BAMADZ"]
         answers = [await analyze(gateway, {"source": {"uri": uri}}) for uri in uris]
         status, told = await analyze(gateway, {"source": {"uri": f"http://{place}/upload/none.jpg"}})
         other, _ = await analyze(gateway, {"source": {"uri": "http://res.localhost:9000/other/image/private/d/a.jpg"}})
@@ -116,6 +117,9 @@ async def test_a_url_that_the_cloud_delivers_under_is_its_asset_though_nothing_m
         ({"source": {"uri": "http://169.254.169.254/"}, "async": True}, 400, "not one that this gateway fetches"),
         ({"source": {"uri": "s3://demo"}}, 400, "s3://bucket/key"),
         ({"source": {"uri": "s3://../key"}}, 400, "s3://bucket/key"),
+        ({"source": {"uri": "s3://demo/.gateway-parts/x"}}, 403, "Keys that begin with"),
+        (b"[" * 60_000, 400, "not JSON"),
+        (b" " * 70_000, 400, "larger than 65536"),
         ({"source": {"asset_id": "ff" * 16}}, 404, "Resource not found"),
         (
             {"source": {"uri": "s3://demo/d/a b.jpg"}, "async": True, "notification_url": "http://10.0.0.1/"},
@@ -163,6 +167,20 @@ async def test_a_bucket_of_that_name_is_still_reached_by_signed_requests(opened:
     assert (status, body) == (200, b"an object")
 
 
+async def test_it_can_be_bound_to_hosts_of_its_own_or_switched_off(opened: Any) -> None:
+    request = {"source": {"uri": "s3://demo/d/a b.jpg"}}
+    for settings, host, ours in (
+        ({"enabled": False}, "", False),
+        ({"hosts": ["analyze.test"]}, "", False),
+        ({"hosts": ["analyze.test"]}, "analyze.test", True),
+    ):
+        async with opened(dialects={"cloudinary": settings}) as gateway:
+            url = gateway.raw_url("/v2/analysis/demo/analyze/image_quality")
+            headers = {**basic(), **({"Host": host} if host else {})}
+            status, told, _ = await gateway.request("POST", url, data=json.dumps(request).encode(), headers=headers)
+        assert (status == 200, told["Content-Type"].startswith("application/json")) == (ours, ours)
+
+
 async def test_a_task_is_promised_done_and_told_with_a_signature_that_the_sdk_accepts(
     opened: Any, around: Neighbourhood
 ) -> None:
@@ -178,6 +196,39 @@ async def test_a_task_is_promised_done_and_told_with_a_signature_that_the_sdk_ac
     assert note.document["data"] == expected["data"]
     assert (note.document["http_status"], note.document["error"]) == (200, None)
     assert note.document["request_id"] == told["request_id"]
+
+
+@pytest.mark.parametrize("algorithm", ["sha1", "sha256"])
+async def test_notifications_are_signed_by_the_algorithm_that_the_cloud_and_the_sdk_are_set_to(
+    opened: Any, around: Neighbourhood, algorithm: str
+) -> None:
+    tables = {"clouds": {"demo": {"bucket": "demo", "signature_algorithm": algorithm}}}
+    request = {"source": {"uri": "s3://demo/d/a b.jpg"}, "async": True, "notification_url": around.hook}
+    async with opened(**tables) as gateway:
+        note = await around.note((await analyze(gateway, request))[1]["data"]["task_id"])
+    cloudinary.config(api_secret=SECRET.reveal(), signature_algorithm=algorithm)
+    assert verify_notification_signature(note.body, note.timestamp, note.signature)
+    other = {"sha1": "sha256", "sha256": "sha1"}[algorithm]
+    assert not verify_notification_signature(note.body, note.timestamp, note.signature, algorithm=other)
+    cloudinary.reset_config()
+
+
+@pytest.mark.parametrize(
+    ("rights", "status"),
+    [
+        (("cloudinary:Analyze",), 403),
+        (("s3:GetObject",), 403),
+        (("cloudinary:Analyze", "s3:GetObject"), 202),
+    ],
+)
+async def test_a_task_about_an_object_needs_the_right_to_read_and_to_analyse_it(
+    opened: Any, rights: tuple[str, ...], status: int
+) -> None:
+    identity = Identity("analyst", (Statement("allow", rights, ("demo/d/*",)),))
+    async with opened(clients={KEY_ID: Credential(KEY_ID, SECRET, identity)}) as gateway:
+        request = {"source": {"uri": "s3://demo/d/a b.jpg"}, "async": True}
+        assert (await analyze(gateway, request))[0] == status
+        assert (await analyze(gateway, {**request, "async": False}))[0] == (200 if status == 202 else 403)
 
 
 async def test_a_failure_is_told_too_and_goes_where_the_cloud_says(opened: Any, around: Neighbourhood) -> None:
@@ -231,6 +282,17 @@ async def test_more_open_tasks_than_are_kept_are_refused(opened: Any, around: Ne
         answers = [await analyze(gateway, request) for _ in range(3)]
     assert [status for status, _ in answers] == [202, 202, 429]
     assert answers[2][1]["error"]["category"] == "rate_limit_error"
+
+
+async def test_one_key_s_open_tasks_leave_room_for_another_s(opened: Any, around: Neighbourhood) -> None:
+    around.takes = lambda: False  # so that they stay open
+    request = {"source": {"uri": "s3://demo/none.jpg"}, "async": True, "notification_url": around.hook}
+    tasks = {"max_open_of_key": 1, "first_wait_s": 60.0, "longest_wait_s": 60.0}
+    other = Identity("other", (Statement("allow", ("*",), ("*",)),))
+    clients = {**keyring(), OTHER_KEY: Credential(OTHER_KEY, SECRET, other)}
+    async with opened(clients=clients, tasks=tasks) as gateway:
+        assert [(await analyze(gateway, request))[0] for _ in range(2)] == [202, 429]
+        assert (await analyze(gateway, request, basic(OTHER_KEY, SECRET.reveal())))[0] == 202
 
 
 async def test_an_allowance_is_told_and_ends(opened: Any) -> None:

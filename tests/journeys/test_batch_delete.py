@@ -1,7 +1,5 @@
 from __future__ import annotations
 
-import hashlib
-from base64 import b64encode
 from io import BytesIO
 from typing import TYPE_CHECKING
 
@@ -10,6 +8,7 @@ import pytest
 from gateway.credentials import Credential, Identity, Statement
 from gateway.dialects.xml import XmlError
 from gateway.journeys.batch_delete import MAX_KEYS, named_keys
+from tests.digests import content_md5
 from tests.harness import SECRET, running_gateway
 
 if TYPE_CHECKING:
@@ -97,7 +96,7 @@ async def test_a_batch_delete_does_what_its_client_may_and_nothing_at_all_otherw
     store: FakeStore, who: str, body: bytes, status: int
 ) -> None:
     store.faults["/demo"] = "error:200:Done"
-    digest = {"Content-MD5": b64encode(hashlib.md5(body).digest()).decode()}  # noqa: S324 # S3's header
+    digest = {"Content-MD5": content_md5(body)}
     async with running_gateway(store.endpoint, clients=CLIENTS) as gateway:
         url = gateway.s3_url("/demo", "delete=", key_id=who, method="POST")
         got, _, answer = await gateway.request("POST", url, data=BytesIO(body), headers=digest)
@@ -108,7 +107,7 @@ async def test_a_batch_delete_does_what_its_client_may_and_nothing_at_all_otherw
 
 async def test_a_checked_body_still_has_to_be_what_its_digest_says(store: FakeStore) -> None:
     body = document("<Key>a</Key>")
-    digest = {"Content-MD5": b64encode(hashlib.md5(b"other").digest()).decode()}  # noqa: S324 # S3's header
+    digest = {"Content-MD5": content_md5(b"other")}
     async with running_gateway(store.endpoint, clients=CLIENTS) as gateway:
         url = gateway.s3_url("/demo", "delete=", key_id="LIMITED", method="POST")
         got, _, answer = await gateway.request("POST", url, data=body, headers=digest)

@@ -12,9 +12,10 @@ import pytest
 from aiohttp import web
 
 from gateway.auth import cloudinary
+from tests.digests import md5
 from tests.fake_store import served
 from tests.harness import KEY_ID, SECRET
-from tests.journeys.clouds import CLOUD, CloudUnderTest, form_of, md5, picture, running_cloud, signed
+from tests.journeys.clouds import CLOUD, CloudUnderTest, form_of, picture, running_cloud, signed
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -222,6 +223,20 @@ async def test_a_search_pages_through_what_uploads_scored_and_reads_no_picture(
     assert (await search(cloud, expression="NOT quality_score>=0"))["total_count"] == 1
     await cloud.admin("POST", "resources/image/upload/s/unscored", data={"quality_analysis": "true"})
     assert (await search(cloud, expression="quality_score>=0"))["total_count"] == 6
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("sort_by", "[" + "1," * 100_000 + "1]"),
+        ("next_cursor", "W" * 400_000),
+        ("next_cursor", "WzFd"),
+        ("sort_by", "["),
+    ],
+)
+async def test_a_search_that_is_none_is_refused_at_once(cloud: CloudUnderTest, name: str, value: str) -> None:
+    status, told = await cloud.admin("POST", "resources/search", data={name: value})
+    assert (status, name in told["error"]["message"]) == (400, True)
 
 
 @pytest.mark.parametrize("total_known", [True, False])

@@ -52,6 +52,12 @@ def stale(**fields: str) -> dict[str, str]:
     return {**given, "signature": signature(given), "api_key": KEY_ID}
 
 
+def two_files() -> aiohttp.FormData:
+    form = form_of(signed({}), PICTURE)
+    form.add_field("file", PICTURE, filename="b.jpg")
+    return form
+
+
 UPLOADS: dict[str, tuple[Callable[[], Any], int, str]] = {
     "no signature": (lambda: form_of({"api_key": KEY_ID}, PICTURE), 401, "Missing required parameter - signature"),
     "neither key nor preset": (
@@ -148,12 +154,29 @@ UPLOADS: dict[str, tuple[Callable[[], Any], int, str]] = {
         400,
         "public_id (.gateway-parts/x) is invalid",
     ),
+    "a source of another bucket that no signature covers": (
+        lambda: form_of(signed({}), "s3://shop/there"),
+        403,
+        "No signature covers this source",
+    ),
     "a public id that climbs": (lambda: form_of(signed({"public_id": "a/../b"}), PICTURE), 400, "public_id (a/../b)"),
     "an unknown type": (lambda: form_of(signed({"type": "odd"}), PICTURE), 400, "Invalid type odd"),
     "a flag that is none": (lambda: form_of(signed({"quality_analysis": "maybe"}), PICTURE), 400, "Invalid value"),
     "a context that is none": (lambda: form_of(signed({"context": "odd"}), PICTURE), 400, "Invalid context"),
     "malformed JSON": (lambda: b"{", 400, "The JSON body is malformed."),
     "half a surrogate pair": (lambda: rb'{"public_id": "\ud800", "file": "x"}', 400, "The parameters are not Unicode"),
+    "JSON of too many values": (
+        lambda: b'{"tags": [' + b"1," * 300_000 + b"1]}",
+        400,
+        "The JSON body holds too many values.",
+    ),
+    "a form of one field many times": (
+        lambda: b"&".join([b"tags[]=" + b"t" * 700] * 1_000),
+        400,
+        "Upload preset must be specified when using unsigned",
+    ),
+    "a form of nothing but escapes": (lambda: b"a=" + b"%" * 600_000, 400, "The form-encoded body holds too many"),
+    "two files": (two_files, 400, "The form field file is sent twice."),
     "JSON that is no object": (lambda: b"{} []", 400, "The JSON body is malformed."),
 }
 
@@ -215,7 +238,8 @@ async def test_an_unknown_cloud_is_a_401_and_says_so_in_a_header(cloud: CloudUnd
     url = cloud.gateway.raw_url("/v1_1/nowhere/image/upload")
     status, headers, body = await cloud.gateway.request("POST", url, data=form_of(signed({}), PICTURE))
     assert (status, headers["X-Cld-Error"]) == (401, "Invalid cloud_name nowhere")
-    assert json.loads(body) == {"error": {"message": "Invalid cloud_name nowhere"}}
+    told = {"message": "Invalid cloud_name nowhere", "request_id": headers["X-Request-Id"]}
+    assert json.loads(body) == {"error": told}
 
 
 async def test_a_form_that_is_cut_off_or_no_form_stores_nothing(cloud: CloudUnderTest, store: FakeStore) -> None:

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from gateway.journeys.cloud_upload import name_in
-from tests.journeys.clouds import CloudUnderTest, form_of, md5, picture, running_cloud, signed
+from tests.digests import md5
+from tests.journeys.clouds import CLOUD, CloudUnderTest, basic, form_of, picture, running_cloud, signed
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -43,6 +44,21 @@ async def test_data_uris_and_objects_of_the_store_are_sources_too(cloud: CloudUn
         assert (status, store.objects[f"/demo/{name}"]) == (200, data), reply
         assert reply["format"] == "png"
     assert reply["original_filename"] == "source"
+
+
+@pytest.mark.parametrize(
+    ("setting", "signed_own", "signed_other"), [("own", 200, 403), ("any", 200, 200), ("none", 403, 403)]
+)
+async def test_a_source_that_no_signature_covers_is_read_as_far_as_the_cloud_permits(
+    store: FakeStore, scorer_address: str, tmp_path: Path, setting: str, signed_own: int, signed_other: int
+) -> None:
+    store.objects["/demo/a"] = store.objects["/shop/a"] = picture()
+    settings = CLOUD | {"s3_sources": setting}
+    async with running_cloud(store.endpoint, scorer_address, tmp_path, cloud=settings) as cloud:
+        for source, expected in (("s3://demo/a", signed_own), ("s3://shop/a", signed_other)):
+            assert (await cloud.upload(source, public_id="x"))[0] == expected
+            in_clear = form_of({"public_id": "x"}, source)
+            assert (await cloud.post("image/upload", in_clear, headers=basic()))[0] == 200
 
 
 async def test_a_preset_lends_an_upload_to_everybody(cloud: CloudUnderTest, store: FakeStore) -> None:

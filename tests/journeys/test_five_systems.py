@@ -39,11 +39,13 @@ FLAGS = {
     "BigImage": "big_image",
     "PureImage": "pure_image",
 }
+BLOCKS = {"dct", "blockiness", "chroma_subsampling"}  # told up to 10 megapixels
 PICTURES: Mapping[str, bytes] = {
     "good.jpg": encode(photo_like(1200, 900), "JPEG", quality=92),
     "poor.jpg": encode(photo_like(480, 360, seed=2), "JPEG", quality=5),
     "lossless.png": encode(photo_like(400, 300, seed=3), "PNG"),
     "small.jpg": encode(photo_like(160, 120, seed=4), "JPEG", quality=85),
+    "large.jpg": encode(photo_like(400, 260, seed=6).resize((4000, 2600)), "JPEG", quality=80),
     "grey.webp": encode(photo_like(640, 200, seed=5).convert("L").convert("RGB"), "WEBP", lossless=True),
 }
 
@@ -135,7 +137,10 @@ def check_aliyun_and_tencent(told: Told, report: QualityReport) -> None:
 def check_cloudinary(told: Told, report: QualityReport) -> None:
     subs = {name: round(report.sub_scores[name], 2) for name in EXTENDED if name in report.sub_scores}
     assert told.uploaded["quality_analysis"] == subs
-    assert ("jpeg_quality" in subs) == (report.format == "jpeg")
+    assert ("jpeg_quality" in subs) == ("jpeg_chroma" in subs) == (report.format == "jpeg")
+    is_large = report.width * report.height > 10_000_000
+    assert not (is_large and BLOCKS & set(subs))
+    assert is_large or report.format != "jpeg" or set(subs) >= BLOCKS
     assert told.uploaded["quality_score"] == round(report.score, 2)
     assert told.focus_only["quality_analysis"] == {"focus": report.sub_scores["focus"]}
     assert "quality_score" not in told.focus_only

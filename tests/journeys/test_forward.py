@@ -3,13 +3,16 @@ from __future__ import annotations
 import asyncio
 import hashlib
 from typing import TYPE_CHECKING
+from unittest.mock import AsyncMock
 
 import aiohttp
 import pytest
 from yarl import URL
 
+from gateway import metrics
 from gateway.app import utc_now
 from gateway.auth import aws_v4
+from gateway.splice import splice
 from tests.fake_store import FakeStore, fake_store
 from tests.harness import KEY_ID, READER_ID, SECRET, GatewayUnderTest, running_gateway
 
@@ -236,6 +239,53 @@ async def test_a_broken_store_never_looks_like_a_whole_answer(store: FakeStore, 
             await ask(impatient, form)
 
 
+LONG = bytes(range(251)) * 20_000  # 5 MB: most of it goes from socket to socket
+
+
+async def test_a_long_body_arrives_whole_again_and_again_on_one_connection_to_the_store(
+    gateway: GatewayUnderTest, store: FakeStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    joined = AsyncMock(side_effect=splice)
+    monkeypatch.setattr("gateway.stores.answer.splice", joined)
+    store.objects["/demo/long"] = LONG
+    url = gateway.s3_url("/demo/long")
+    for wanted, headers in ((LONG, {}), (LONG[7:3_000_000], {"Range": "bytes=7-2999999"}), (LONG, {})):
+        assert (await gateway.get(url, headers=headers))[2] == wanted
+        assert (await gateway.get(gateway.s3_url("/demo/a.bin")))[2] == DATA
+    assert len(store.peers) == 1
+    assert joined.await_count == 3
+    assert gateway.telemetry.counts()[metrics.SENT_BYTES, "s3"] == 2 * len(LONG) + 2_999_993 + 3 * len(DATA)
+
+
+@pytest.mark.parametrize(("fault", "told"), [("truncate", "broken"), ("stall", "timeout")])
+async def test_a_long_body_that_breaks_off_is_cut_and_its_connection_not_used_again(
+    store: FakeStore, fault: str, told: str
+) -> None:
+    store.objects |= {"/demo/long": LONG, "/demo/a.bin": DATA}
+    store.faults["/demo/long"] = fault
+    upstream = {"endpoint": store.endpoint, "access_key": "up", "secret": "s", "idle_timeout_s": 0.4}
+    async with running_gateway(store.endpoint, upstream={"default": upstream}) as gateway:
+        with pytest.raises(aiohttp.ClientPayloadError):
+            await gateway.get(gateway.s3_url("/demo/long"))
+        assert gateway.telemetry.counts()[metrics.STORE_REQUESTS, "default", told] == 1
+        assert (await gateway.get(gateway.s3_url("/demo/a.bin")))[2] == DATA
+    assert len(store.peers) == 2
+
+
+async def test_where_sockets_cannot_be_joined_a_long_body_is_copied(
+    gateway: GatewayUnderTest, store: FakeStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("gateway.stores.answer.can_splice", lambda: False)
+    store.objects["/demo/long"] = LONG
+    assert (await gateway.get(gateway.s3_url("/demo/long")))[2] == LONG
+
+
+async def test_a_head_of_a_long_object_moves_nothing(gateway: GatewayUnderTest, store: FakeStore) -> None:
+    store.objects["/demo/long"] = LONG
+    _, headers, body = await gateway.request("HEAD", gateway.s3_url("/demo/long", method="HEAD"))
+    assert (headers["Content-Length"], body) == (str(len(LONG)), b"")
+
+
 async def test_a_client_that_goes_closes_the_connection_to_the_store(
     gateway: GatewayUnderTest, store: FakeStore
 ) -> None:
@@ -300,6 +350,7 @@ async def test_a_copy_needs_the_right_to_read_its_source(gateway: GatewayUnderTe
 
 async def test_a_copy_never_crosses_from_one_store_to_another() -> None:
     async with fake_store() as one, fake_store() as two:
+        one.objects["/a/x"] = DATA
         key = {"access_key": "up", "secret": "s"}
         upstream = {name: {"endpoint": store.endpoint, **key} for name, store in (("one", one), ("two", two))}
         buckets = {

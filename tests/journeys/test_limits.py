@@ -9,12 +9,16 @@ import pytest
 
 from gateway.auth import aws_v4
 from tests.harness import HOST_SUFFIXES, KEY_ID, READER_ID, SECRET, running_gateway
+from tests.journeys.clouds import basic
 from tests.journeys.test_analyse import COS, OSS, assess, bomb, error_of, photo
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from yarl import URL
+
     from tests.fake_store import FakeStore
+    from tests.harness import GatewayUnderTest
 
 
 async def test_an_identity_that_asks_too_often_is_told_to_slow_down(store: FakeStore) -> None:
@@ -28,6 +32,45 @@ async def test_an_identity_that_asks_too_often_is_told_to_slow_down(store: FakeS
     assert (error_of(answers[3][2])[0], answers[3][1]["Retry-After"]) == ("SlowDown", "1")
     assert other == 200
     assert (oss, error_of(body)[0], headers["Retry-After"]) == (503, "QpsLimitExceeded", "1")
+
+
+async def test_requests_at_a_time_are_limited_for_each_identity(store: FakeStore) -> None:
+    store.objects |= {"/demo/long": bytes(300_000), "/demo/public/a": b"2"}
+    async with running_gateway(store.endpoint, quotas={"concurrent_requests": 1}) as gateway:
+        store.open_gate.clear()
+        store.entered.clear()
+        long = asyncio.create_task(gateway.get(gateway.s3_url("/demo/long")))
+        await asyncio.wait_for(store.entered.wait(), 5)
+        status, headers, body = await gateway.get(gateway.s3_url("/demo/long"))
+        assert (status, error_of(body)[0], headers["Retry-After"]) == (503, "SlowDown", "1")
+        store.open_gate.set()
+        assert (await gateway.get(gateway.s3_url("/demo/public/a", key_id=READER_ID)))[0] == 200
+        assert (await long)[0] == 200
+        assert (await gateway.get(gateway.s3_url("/demo/long")))[0] == 200
+
+
+def wrong(scheme: str, gateway: GatewayUnderTest) -> tuple[URL, dict[str, str]]:
+    """A request whose secret is a wrong one."""
+    match scheme:
+        case "s3":
+            return gateway.s3_url("/demo/a", method="PUT"), {}
+        case "oss":
+            return gateway.oss_url("other", "a").with_path("/demo/a", keep_query=True), {}
+        case "cloudinary":
+            return gateway.raw_url("/v1_1/demo/ping"), basic(secret="wrong")
+        case _:
+            return gateway.raw_url(f"/v2/analysis/demo/tasks/{64 * 'a'}"), basic(key_id="nobody")
+
+
+@pytest.mark.parametrize(("scheme", "slow"), [("s3", 503), ("oss", 503), ("cloudinary", 420), ("analyze", 429)])
+async def test_wrong_secrets_count_in_the_quota_of_their_address(store: FakeStore, scheme: str, slow: int) -> None:
+    store.objects["/demo/a"] = b"1"
+    quotas = {"requests_per_second": 0.01, "burst": 2}
+    async with running_gateway(store.endpoint, quotas=quotas, clouds={"demo": {"bucket": "demo"}}) as gateway:
+        url, headers = wrong(scheme, gateway)
+        statuses = [(await gateway.get(url, headers=headers))[0] for _ in range(4)]
+        assert statuses == [403 if scheme in ("s3", "oss") else 401] * 2 + [slow] * 2
+        assert (await gateway.get(gateway.s3_url("/demo/a")))[0] == 200, "whoever can sign has a quota of his own"
 
 
 async def test_scores_at_a_time_are_limited_for_each_identity(store: FakeStore, scorer_address: str) -> None:

@@ -19,13 +19,13 @@ from gateway.errors import INVALID_PART, NO_SUCH_UPLOAD, ApiError
 from gateway.journeys import multipart
 from gateway.journeys.visible import without_hidden
 from gateway.request import percent_encode
-from gateway.settings import UpstreamSettings
 from gateway.stores import parts as hidden
 from gateway.stores.documents import stored_etag
 from gateway.stores.keys import StaticKey, UpstreamKey
 from gateway.stores.listing import list_objects
 from gateway.stores.uploads import Upload
 from gateway.stores.upstream import Body, StoreBucket, Upstream
+from gateway.stores.upstream_settings import UpstreamSettings
 from tests.fake_uploads import etag
 
 if TYPE_CHECKING:

@@ -9,14 +9,13 @@ import re
 from typing import TYPE_CHECKING, Any
 
 import aiohttp
-import boto3
 import pytest
-from botocore.config import Config
 from yarl import URL
 
 from gateway.credentials import Credential, Identity, Secret, Statement
 from gateway.journeys import post_form
 from tests.auth.forms import VENDOR, signed_form
+from tests.boto import s3_client
 from tests.fake_uploads import etag
 from tests.harness import KEY_ID, READER_ID, SECRET, keyring, running_gateway
 
@@ -75,14 +74,8 @@ def code(answer: Answer) -> tuple[int, str]:
 
 
 def boto(endpoint: str, signature_version: str, key_id: str = KEY_ID) -> Any:
-    return boto3.client(
-        "s3",
-        endpoint_url=endpoint,
-        aws_access_key_id=key_id,
-        aws_secret_access_key=SECRET.reveal(),
-        region_name="us-east-1",
-        config=Config(signature_version=signature_version, s3={"addressing_style": "path"}),
-    )
+    s3 = {"addressing_style": "path"}
+    return s3_client(endpoint, key_id, SECRET.reveal(), signature_version=signature_version, s3=s3)
 
 
 @pytest.mark.parametrize("signature_version", ["s3v4", "s3"])

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
-from base64 import b64decode, b64encode
+from base64 import b64decode
 from io import BytesIO
 from typing import TYPE_CHECKING
 
@@ -14,6 +13,7 @@ from gateway.app import utc_now
 from gateway.auth import cos, oss_v4
 from gateway.credentials import Credential, Identity, Statement
 from gateway.request import ObjectRef, RequestHead, Target
+from tests.digests import content_md5
 from tests.fake_store import XMLNS
 from tests.harness import KEY_ID, SECRET, GatewayUnderTest, keyring, running_gateway
 
@@ -61,10 +61,6 @@ async def oss(
 
 def code(answer: Answer) -> tuple[int, str]:
     return answer[0], answer[2].decode().partition("<Code>")[2].partition("</Code>")[0]
-
-
-def md5(data: bytes) -> str:
-    return b64encode(hashlib.md5(data, usedforsecurity=False).digest()).decode()
 
 
 async def test_a_minio_like_listing_reaches_an_aliyun_client_in_its_own_form(
@@ -137,19 +133,19 @@ async def test_the_end_of_an_upload_is_told_with_the_entity_tag_that_the_store_l
     assert b'<ETag>"e-1"</ETag>' in told
     sent = store.seen[0]
     assert b'<Part><PartNumber>1</PartNumber><ETag>"e"</ETag></Part>' in sent.body
-    assert (sent.raw_path, sent.headers["content-md5"]) == ("/demo/a?uploadId=u", md5(sent.body))
+    assert (sent.raw_path, sent.headers["content-md5"]) == ("/demo/a?uploadId=u", content_md5(sent.body))
 
 
 async def test_a_batch_delete_reaches_the_store_in_s3_s_words(gateway: GatewayUnderTest, store: FakeStore) -> None:
     store.answers["POST /demo"] = (200, b"<DeleteResult><Deleted><Key>a b</Key></Deleted></DeleteResult>", {})
     body = KEYS % b"a b"
-    answer = await oss(gateway, "POST", query="delete&encoding-type=url", body=body, content_md5=md5(body))
+    answer = await oss(gateway, "POST", query="delete&encoding-type=url", body=body, content_md5=content_md5(body))
     assert answer[0] == 200
     assert b"<Deleted><Key>a%20b</Key></Deleted><EncodingType>url</EncodingType>" in answer[2]
     sent = store.seen[0]
     assert sent.raw_path == "/demo?delete"
     assert sent.body.endswith(f"<Delete {XMLNS}><Object><Key>a b</Key></Object></Delete>".encode())
-    assert (sent.headers["content-md5"], sent.headers["content-type"]) == (md5(sent.body), "application/xml")
+    assert (sent.headers["content-md5"], sent.headers["content-type"]) == (content_md5(sent.body), "application/xml")
 
 
 @pytest.mark.parametrize(
@@ -161,7 +157,7 @@ async def test_a_batch_delete_reaches_the_store_in_s3_s_words(gateway: GatewayUn
         (KEYS % b" private/a", "", (403, "AccessDenied")),
         (KEYS % b"<![CDATA[private/a]]>", "", (403, "AccessDenied")),
         (KEYS % b"priv<!-- -->ate/a", "", (403, "AccessDenied")),
-        (KEYS % b"public/a", md5(b"another body"), (400, "BadDigest")),
+        (KEYS % b"public/a", content_md5(b"another body"), (400, "BadDigest")),
         (b"<Delete>", "", (400, "MalformedXML")),
         (b'<!DOCTYPE Delete [<!ENTITY k "public/a">]>' + KEYS % b"&k;", "", (400, "MalformedXML")),
         (KEYS % b"public/a" + b" " * (2 * 1024 * 1024), "", (400, "MalformedXML")),
@@ -171,7 +167,7 @@ async def test_every_key_of_a_batch_delete_is_judged_before_the_store_hears_of_a
     gateway: GatewayUnderTest, store: FakeStore, body: bytes, digest: str, expected: tuple[int, str]
 ) -> None:
     store.answers["POST /demo"] = (200, b"<DeleteResult/>", {})
-    proof = {"content_md5": digest or md5(body)}
+    proof = {"content_md5": digest or content_md5(body)}
     assert code(await oss(gateway, "POST", query="delete", who="LIMITED", body=body, **proof)) == expected
     assert len(store.seen) == (expected[0] == 200)
 
@@ -206,7 +202,7 @@ async def test_overwriting_is_refused_here_where_stores_overlook_the_condition(
 async def test_an_upload_that_is_not_there_is_no_missing_object(gateway: GatewayUnderTest, store: FakeStore) -> None:
     store.faults["/demo/a"] = "error:404:NoSuchKey"
     assert code(await oss(gateway, "GET", "a", "uploadId=u")) == (404, "NoSuchUpload")
-    query, digest = "uploadId=u&partNumber=1", md5(b"")
+    query, digest = "uploadId=u&partNumber=1", content_md5(b"")
     answer = await oss(gateway, "PUT", "a", query, x_oss_copy_source="/demo/b", content_md5=digest)
     assert code(answer) == (404, "NoSuchKey")
     assert "content-md5" not in store.seen[1].headers
@@ -236,7 +232,7 @@ async def test_a_bucket_is_made_without_what_only_the_vendor_understands(
     gateway: GatewayUnderTest, store: FakeStore
 ) -> None:
     body = b"<CreateBucketConfiguration><StorageClass>IA</StorageClass></CreateBucketConfiguration>"
-    status, _, _ = await oss(gateway, "PUT", body=body, x_oss_acl="public-read", content_md5=md5(body))
+    status, _, _ = await oss(gateway, "PUT", body=body, x_oss_acl="public-read", content_md5=content_md5(body))
     sent = store.seen[0]
     assert (status, sent.body, sent.headers["x-amz-acl"]) == (200, b"", "public-read")
     assert "content-md5" not in sent.headers

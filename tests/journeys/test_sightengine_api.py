@@ -9,6 +9,7 @@ from urllib.parse import urlencode
 import aiohttp
 import pytest
 
+from gateway.credentials import EVERYTHING, Credential, Identity, Statement
 from tests.harness import KEY_ID, READER_ID, SECRET
 from tests.imaging.pictures import encode, photo_like
 from tests.journeys.neighbourhood import Neighbourhood, cloud_gateway, neighbourhood
@@ -169,7 +170,57 @@ async def test_an_explained_refusal_tells_nothing_more_of_a_key_in_clear(opened:
 
 
 async def test_who_is_nobody_yet_counts_in_the_quota_of_its_address(opened: Any) -> None:
-    async with opened(quotas={"requests_per_second": 0.001, "burst": 2}) as gateway:
+    async with opened(quotas={"requests_per_second": 0.001, "burst": 4}) as gateway:  # the body, and the claim
         wrong = {**KEY, "api_secret": "wrong", "models": "quality"}
         answers = [await post(gateway, form(wrong, PICTURE, media_first=True)) for _ in range(3)]
     assert [status for status, _ in answers] == [401, 401, 429]
+
+
+@pytest.mark.parametrize(
+    ("statements", "url", "status", "told"),
+    [
+        ((Statement("allow", ("sightengine:Check",), ("*",)),), "s3://demo/d/a b.jpg", 403, "credentials_error"),
+        ((Statement("allow", ("s3:GetObject",), ("*",)),), "s3://demo/d/a b.jpg", 403, "credentials_error"),
+        (
+            (
+                Statement("allow", ("sightengine:Check", "s3:GetObject"), ("*",)),
+                Statement("deny", ("s3:GetObject",), ("demo/d/*",)),
+            ),
+            "s3://demo/d/a b.jpg",
+            403,
+            "credentials_error",
+        ),
+        ((Statement("allow", ("sightengine:Check", "s3:GetObject"), ("demo/*",)),), "s3://demo/d/a b.jpg", 200, None),
+        (EVERYTHING, "s3://demo/.gateway-parts/x", 403, "credentials_error"),
+        (EVERYTHING, "s3://admin/x", 403, "credentials_error"),
+    ],
+)
+async def test_an_object_is_looked_at_for_a_key_that_may_read_it_and_check_it(
+    opened: Any, store: FakeStore, statements: tuple[Statement, ...], url: str, status: int, told: str | None
+) -> None:
+    store.objects["/demo/.gateway-parts/x"] = PICTURE
+    clients = {KEY_ID: Credential(KEY_ID, SECRET, Identity("checker", statements))}
+    async with opened(clients=clients) as gateway:
+        asked = {"models": "quality", "url": url, **KEY}
+        for found, answer in (await get(gateway, asked), await post(gateway, asked)):
+            assert (found, answer.get("error", {}).get("type")) == (status, told)
+
+
+@pytest.mark.parametrize(
+    ("body", "kind", "told"),
+    [
+        (b"{", "application/json", "request_error"),
+        (b"[]", "application/json", "request_error"),
+        (b"[" * 50_000, "application/json", "request_error"),
+        (b'{"models": [' + b"1," * 50_000 + b"1]}", "application/json", "request_error"),
+        (b"a=1&a=2", "application/x-www-form-urlencoded", "request_error"),
+        (b"\xff=1", "application/x-www-form-urlencoded", "request_error"),
+        (b"--x\r\n\r\n", "multipart/form-data; boundary=x", "request_error"),
+        (b"", "multipart/form-data", "request_error"),
+    ],
+)
+async def test_a_malformed_body_is_the_vendor_s_error(opened: Any, body: bytes, kind: str, told: str) -> None:
+    async with opened() as gateway:
+        url = gateway.raw_url("/1.0/check.json")
+        status, _, answer = await gateway.request("POST", url, data=body, headers={"Content-Type": kind})
+    assert (status, json.loads(answer)["error"]["type"]) == (400, told)

@@ -94,7 +94,7 @@ async def test_a_task_is_performed_once_and_told_once(ledger: TaskLedger) -> Non
     shop = Workshop()
     async with running(ledger, shop, poll_s=60.0) as runner:
         await asyncio.sleep(0.05)  # it has found nothing, and now waits for the bell
-        await ledger.add(new_task(), time.time(), 10)
+        await ledger.add(new_task(), time.time(), TaskSettings(max_open=10))
         runner.bell.set()
         await until(lambda: len(shop.delivered) == 1)
     task = await ended(ledger)
@@ -104,7 +104,7 @@ async def test_a_task_is_performed_once_and_told_once(ledger: TaskLedger) -> Non
 
 async def test_a_task_without_a_receiver_is_told_to_nobody(ledger: TaskLedger) -> None:
     shop = Workshop()
-    await ledger.add(new_task(url=""), time.time(), 10)
+    await ledger.add(new_task(url=""), time.time(), TaskSettings(max_open=10))
     async with running(ledger, shop):
         await ended(ledger)
         await asyncio.sleep(0.1)
@@ -113,12 +113,12 @@ async def test_a_task_without_a_receiver_is_told_to_nobody(ledger: TaskLedger) -
 
 async def test_what_may_pass_is_tried_again_and_what_cannot_is_not(ledger: TaskLedger) -> None:
     shop = Workshop(performs=[ApiError(SCORERS_BUSY), ValueError("a mistake of ours"), "done"])
-    await ledger.add(new_task(url=""), time.time(), 10)
+    await ledger.add(new_task(url=""), time.time(), TaskSettings(max_open=10))
     async with running(ledger, shop):
         assert (await ended(ledger)).status == "completed"
     assert len(shop.performed) == 3
     hopeless = Workshop(performs=[ApiError(NO_SUCH_KEY)])
-    await ledger.add(new_task(1), time.time(), 10)
+    await ledger.add(new_task(1), time.time(), TaskSettings(max_open=10))
     async with running(ledger, hopeless):
         task = await ended(ledger, 1)
         await until(lambda: bool(hopeless.delivered))
@@ -128,14 +128,14 @@ async def test_what_may_pass_is_tried_again_and_what_cannot_is_not(ledger: TaskL
 
 async def test_attempts_come_to_an_end(ledger: TaskLedger) -> None:
     shop = Workshop(performs=[ApiError(INTERNAL_ERROR)])
-    await ledger.add(new_task(), time.time(), 10)
+    await ledger.add(new_task(), time.time(), TaskSettings(max_open=10))
     async with running(ledger, shop):
         assert (await ended(ledger)).status == "failed"
     assert len(shop.performed) == QUICK["attempts"]
 
 
 async def test_what_ends_its_gateway_each_time_fails_in_the_end(ledger: TaskLedger) -> None:
-    await ledger.add(new_task(), 0.0, 10)
+    await ledger.add(new_task(), 0.0, TaskSettings(max_open=10))
     for attempt in range(int(QUICK["attempts"])):  # claimed, and never heard of again
         assert await ledger.claim(attempt, attempt + 0.5)
     shop = Workshop()
@@ -146,13 +146,13 @@ async def test_what_ends_its_gateway_each_time_fails_in_the_end(ledger: TaskLedg
 
 async def test_a_receiver_that_fails_is_told_again_later_and_later_until_it_is_given_up(ledger: TaskLedger) -> None:
     shop = Workshop(delivers=[False, ApiError(URL_UNREACHABLE), ValueError("a mistake of ours"), True])
-    await ledger.add(new_task(), time.time(), 10)
+    await ledger.add(new_task(), time.time(), TaskSettings(max_open=10))
     async with running(ledger, shop):
         await until(lambda: len(shop.delivered) == 4)
         await asyncio.sleep(0.2)
     assert shop.delivered == ["done"] * 4
     deaf = Workshop(delivers=[False])
-    await ledger.add(new_task(1), time.time(), 10)
+    await ledger.add(new_task(1), time.time(), TaskSettings(max_open=10))
     async with running(ledger, deaf):
         await until(lambda: len(deaf.delivered) == QUICK["deliveries"])
         await asyncio.sleep(0.3)
@@ -162,7 +162,7 @@ async def test_a_receiver_that_fails_is_told_again_later_and_later_until_it_is_g
 
 async def test_a_long_analysis_is_held_beyond_its_lease(ledger: TaskLedger) -> None:
     slow, other = Workshop(takes_s=1.0), Workshop()
-    await ledger.add(new_task(), time.time(), 10)
+    await ledger.add(new_task(), time.time(), TaskSettings(max_open=10))
     async with running(ledger, slow):
         await until(lambda: bool(slow.performed))
         async with running(ledger, other):
@@ -172,7 +172,7 @@ async def test_a_long_analysis_is_held_beyond_its_lease(ledger: TaskLedger) -> N
 
 async def test_what_is_held_at_the_end_of_a_gateway_is_free_at_once(ledger: TaskLedger) -> None:
     stuck, other = Workshop(takes_s=60.0), Workshop()
-    await ledger.add(new_task(), time.time(), 10)
+    await ledger.add(new_task(), time.time(), TaskSettings(max_open=10))
     async with running(ledger, stuck, lease_s=600.0):
         await until(lambda: bool(stuck.performed))
     async with running(ledger, other, lease_s=600.0):
@@ -182,7 +182,7 @@ async def test_what_is_held_at_the_end_of_a_gateway_is_free_at_once(ledger: Task
 async def test_what_is_claimed_while_its_gateway_ends_is_free_at_once(ledger: TaskLedger) -> None:
     """Ends a gateway at whatever point of a claim: none of the tasks may be left until a lease is over."""
     for number in range(30):
-        await ledger.add(new_task(number), time.time(), 100)
+        await ledger.add(new_task(number), time.time(), TaskSettings(max_open=100))
         async with running(ledger, Workshop(), lease_s=600.0):
             await asyncio.sleep(number / 5000)
     async with running(ledger, Workshop(), lease_s=600.0):
@@ -191,7 +191,7 @@ async def test_what_is_claimed_while_its_gateway_ends_is_free_at_once(ledger: Ta
 
 
 async def test_one_that_was_taken_for_dead_saves_nothing(ledger: TaskLedger) -> None:
-    await ledger.add(new_task(), 0.0, 10)
+    await ledger.add(new_task(), 0.0, TaskSettings(max_open=10))
     dead = await ledger.claim(1.0, 2.0)
     assert dead
     shop = Workshop()
@@ -209,7 +209,7 @@ async def test_an_unreachable_ledger_ends_nothing(tmp_path: Path) -> None:
     async with running(ledger, shop):
         await asyncio.sleep(0.1)
         (tmp_path / FILE_NAME).rmdir()
-        await ledger.add(new_task(), time.time(), 10)
+        await ledger.add(new_task(), time.time(), TaskSettings(max_open=10))
         await until(lambda: bool(shop.delivered))
     await ledger.close()
 

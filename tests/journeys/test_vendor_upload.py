@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import hashlib
 import re
 from typing import TYPE_CHECKING
 
 import pytest
 
 from gateway.request import percent_encode
+from tests.digests import content_md5, md5
 from tests.harness import GatewayUnderTest, running_gateway
 from tests.journeys.part_uploads import hidden_objects
-from tests.journeys.test_rewrite import code, md5, oss
+from tests.journeys.test_rewrite import code, oss
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -43,7 +43,7 @@ async def part(gateway: GatewayUnderTest, upload: str, number: int, data: bytes,
     status, headers, _ = await oss(gateway, "PUT", "a", f"partNumber={number}&uploadId={upload}", body=data, **more)
     assert status == 200
     assert headers["x-oss-request-id"]
-    assert headers["ETag"] == f'"{hashlib.md5(data, usedforsecurity=False).hexdigest()}"'
+    assert headers["ETag"] == f'"{md5(data)}"'
     return headers["ETag"]
 
 
@@ -71,17 +71,17 @@ async def test_a_part_that_is_not_what_its_digest_says_never_comes_into_being(
 ) -> None:
     upload = await begin(gateway)
     query = f"partNumber=1&uploadId={upload}"
-    answer = await oss(gateway, "PUT", "a", query, body=b"one", content_md5=md5(b"another"))
+    answer = await oss(gateway, "PUT", "a", query, body=b"one", content_md5=content_md5(b"another"))
     assert code(answer) == (400, "BadDigest")
     assert store.objects == {}
 
 
 async def test_a_part_that_waits_is_not_published(gateway: GatewayUnderTest, store: FakeStore) -> None:
     upload = await begin(gateway)
-    await part(gateway, upload, 1, b"one", content_md5=md5(b"one"), x_oss_object_acl="public-read")
+    await part(gateway, upload, 1, b"one", content_md5=content_md5(b"one"), x_oss_object_acl="public-read")
     (put,) = [seen for seen in store.seen if seen.method == "PUT"]
     assert ".gateway-parts/" in put.raw_path
-    assert (put.headers["content-md5"], "x-amz-acl" in put.headers) == (md5(b"one"), False)
+    assert (put.headers["content-md5"], "x-amz-acl" in put.headers) == (content_md5(b"one"), False)
 
 
 async def test_a_list_of_parts_goes_on_where_it_ended(gateway: GatewayUnderTest) -> None:

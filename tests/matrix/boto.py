@@ -7,11 +7,10 @@ from contextlib import contextmanager
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
-import boto3
 from boto3.s3.transfer import TransferConfig
-from botocore.config import Config
 from botocore.exceptions import ClientError
 
+from tests.boto import s3_client
 from tests.matrix.clients import EXPIRES_S, PART_BYTES, WRONG_SECRET, Client, Endpoint
 from tests.stores_up.fixtures import BUCKET
 
@@ -28,14 +27,7 @@ def code(error: Exception) -> str | None:
 
 
 def client(at: Endpoint, secret: str) -> Any:
-    return boto3.client(
-        "s3",
-        endpoint_url=at.url,
-        region_name="us-east-1",
-        aws_access_key_id=at.key_id,
-        aws_secret_access_key=secret,
-        config=Config(retries={"max_attempts": 1}),
-    )
+    return s3_client(at.url, at.key_id, secret)
 
 
 @contextmanager

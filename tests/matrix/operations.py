@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
 import http.client
 import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlsplit
 
+from tests.digests import md5
 from tests.imaging.pictures import encode, photo_like
 from tests.matrix.clients import PART_BYTES
 from tests.stores_up.fixtures import BUCKET
@@ -96,10 +96,6 @@ class Ground:
 def _element(name: str, document: bytes) -> str:
     found = re.search(f"<{name}[^>]*>([^<]*)</{name}>", document.decode())
     return found[1] if found else ""
-
-
-def md5(data: bytes) -> str:
-    return hashlib.md5(data, usedforsecurity=False).hexdigest()
 
 
 def list_buckets(calls: Calls, _ground: Ground) -> None:

@@ -49,6 +49,12 @@ await tell({
     configure({ signature_algorithm: 'sha1' });
     return verified;
   },
+  notified: () => Object.fromEntries(Object.entries(given.notes).map(([algorithm, { body, timestamp, signature }]) => {
+    configure({ signature_algorithm: algorithm });
+    const verified = utils.verifyNotificationSignature(body, timestamp, signature);
+    configure({ signature_algorithm: 'sha1' });
+    return [algorithm, verified];
+  })),
   url: () => uploader.upload(given.url, options),
   dataUri: () => uploader.upload(`data:image/jpeg;base64,${data.toString('base64')}`, options),
   stream: () => stream(data),
@@ -66,5 +72,6 @@ await tell({
     configure({});
     return told;
   },
-  destroy: () => uploader.destroy(id),
+  renamed: () => uploader.rename(id, `${id}-renamed`),
+  destroy: () => uploader.destroy(`${id}-renamed`, { invalidate: true }),
 });

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import re
-import threading
-from contextlib import contextmanager, suppress
+from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from tests.own_thread import in_own_thread
+
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import AsyncIterator, Iterator
 
 _READ_BYTES = 64 * 1024
 _LINE_BYTES = 4096  # longer than any request line here
@@ -95,8 +96,12 @@ class CuttingProxy:
         for end in self._open:
             end.transport.abort()
 
-    async def end(self, server: asyncio.Server) -> None:
-        """Close everything and wait until it is closed."""
+    @asynccontextmanager
+    async def listening(self) -> AsyncIterator[None]:
+        """Listen on a free port; in the end, close everything and wait until it is closed."""
+        server = await asyncio.start_server(self.serve, "127.0.0.1", 0)
+        self.port = server.sockets[0].getsockname()[1]
+        yield
         server.close()
         for end in self._open:
             end.transport.abort()
@@ -115,15 +120,5 @@ class _Asked:
 def cutting(target: int, cut_after: int | None = None, *, heals_itself: bool = False) -> Iterator[CuttingProxy]:
     """Run a proxy in front of a port of this machine, in a thread of its own."""
     proxy = CuttingProxy(target, cut_after=cut_after, heals_itself=heals_itself)
-    loop = asyncio.new_event_loop()
-    server = loop.run_until_complete(asyncio.start_server(proxy.serve, "127.0.0.1", 0))
-    proxy.port = server.sockets[0].getsockname()[1]
-    thread = threading.Thread(target=loop.run_forever)
-    thread.start()
-    try:
+    with in_own_thread(proxy.listening()):
         yield proxy
-    finally:
-        asyncio.run_coroutine_threadsafe(proxy.end(server), loop).result(10)
-        loop.call_soon_threadsafe(loop.stop)
-        thread.join(10)
-        loop.close()

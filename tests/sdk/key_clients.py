@@ -6,23 +6,18 @@ import asyncio
 import json
 import subprocess
 from base64 import b64decode, b64encode
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-import oss2
-from aiobotocore.session import get_session
-from botocore.config import Config
-
-from tests.sdk.live_clients import Account, boto3_s3, minio_py
+from tests.sdk.live_clients import Account, aiobotocore_client, boto3_s3, minio_py
 from tests.sdk.resuming import npm_sdks
 from tests.sdk.round_trips import KeyCalls
 from tests.sdk.vendor_calls import Vendor, whole_listing
-from tests.sdk.vendor_cos import Cos
-from tests.sdk.vendor_oss import Oss2, OssV2
+from tests.sdk.vendors import VENDORS
 from tests.stores_up.fixtures import BUCKET, COS_BUCKET
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
     from contextlib import AbstractContextManager
 
     from tests.sdk.live_clients import Calls
@@ -88,23 +83,11 @@ def of_node(driver: str, version: str = "") -> Client:
 
 @contextmanager
 def aiobotocore_s3(account: Account) -> Iterator[KeyCalls]:
-    @asynccontextmanager
-    async def opened() -> AsyncIterator[Any]:
-        async with get_session().create_client(
-            "s3",
-            endpoint_url=account.http,
-            region_name="us-east-1",
-            aws_access_key_id=account.key_id,
-            aws_secret_access_key=account.secret,
-            config=Config(retries={"max_attempts": 1}),
-        ) as client:
-            yield client
-
     async def got(key: str) -> bytes:
         return bytes(await (await s3.get_object(Bucket=BUCKET, Key=key))["Body"].read())
 
     with asyncio.Runner() as runner:
-        context = opened()
+        context = aiobotocore_client(account)
         s3 = runner.run(context.__aenter__())
         try:
             yield KeyCalls(
@@ -126,10 +109,7 @@ S3_CLIENTS: Mapping[str, Client] = {
     "minio-js": of_node("minio"),
 }
 VENDOR_CLIENTS: Mapping[str, Client] = {
-    "oss2 V1": of_vendor(lambda account: Oss2(account, oss2.Auth)),
-    "oss2 V4": of_vendor(lambda account: Oss2(account, oss2.AuthV4)),
-    "alibabacloud-oss-v2": of_vendor(OssV2),
-    "cos-python": of_vendor(Cos),
+    **{name: of_vendor(build) for name, build in VENDORS.items()},
     "ali-oss V1": of_node("ali_oss", "V1"),
     "ali-oss V4": of_node("ali_oss", "V4"),
     "cos-nodejs": of_node("cos"),

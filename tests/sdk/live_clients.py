@@ -10,13 +10,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import boto3
 import oss2
 import urllib3
 from aiobotocore.session import get_session
 from botocore.config import Config
 from minio import Minio
 
+from tests.boto import s3_client
 from tests.stores_up.fixtures import BUCKET
 from tests.stores_up.programs import alone, run
 
@@ -71,15 +71,9 @@ class Calls:
 
 
 def boto3_s3(account: Account, version: str, endpoint: str = "") -> Calls:
-    client = boto3.client(
-        "s3",
-        endpoint_url=endpoint or account.http,
-        region_name="us-east-1",
-        aws_access_key_id=account.key_id,
-        aws_secret_access_key=account.secret,
-        verify=account.ca_file if endpoint else None,
-        config=Config(signature_version=version, retries={"max_attempts": 1}),
-    )
+    ca_file = account.ca_file if endpoint else None
+    place = endpoint or account.http
+    client = s3_client(place, account.key_id, account.secret, ca_file=ca_file, signature_version=version)
     return Calls(
         lambda key, data: client.put_object(Bucket=BUCKET, Key=key, Body=data),
         lambda key: client.get_object(Bucket=BUCKET, Key=key)["Body"].read(),
@@ -90,16 +84,22 @@ def boto3_s3(account: Account, version: str, endpoint: str = "") -> Calls:
     )
 
 
+def aiobotocore_client(account: Account) -> Any:
+    """Return what opens aiobotocore's client."""
+    return get_session().create_client(
+        "s3",
+        endpoint_url=account.http,
+        region_name="us-east-1",
+        aws_access_key_id=account.key_id,
+        aws_secret_access_key=account.secret,
+        config=Config(retries={"max_attempts": 1}),
+    )
+
+
 def aiobotocore_s3(account: Account) -> Calls:
     def call(what: Callable[[Any], Any]) -> Any:
         async def once() -> Any:
-            async with get_session().create_client(
-                "s3",
-                endpoint_url=account.http,
-                region_name="us-east-1",
-                aws_access_key_id=account.key_id,
-                aws_secret_access_key=account.secret,
-            ) as client:
+            async with aiobotocore_client(account) as client:
                 answer = await what(client)
                 return await answer["Body"].read() if "Body" in answer else answer
 

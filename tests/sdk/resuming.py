@@ -9,14 +9,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import alibabacloud_oss_v2 as oss_v2
-import boto3
 import oss2
 import urllib3
 from boto3.s3.transfer import TransferConfig
-from botocore.config import Config
 from minio import Minio
 from qcloud_cos import CosConfig, CosS3Client
 
+from tests.boto import s3_client
 from tests.node.packages import Node, prepare_node
 from tests.stores_up.fixtures import BUCKET, COS_BUCKET
 from tests.stores_up.programs import ProgramError, run
@@ -72,14 +71,7 @@ def with_cos(job: Job) -> None:
 
 
 def _boto3(job: Job) -> Any:
-    return boto3.client(
-        "s3",
-        endpoint_url=job.endpoint,
-        region_name="us-east-1",
-        aws_access_key_id=job.key_id,
-        aws_secret_access_key=job.secret,
-        config=Config(retries={"max_attempts": 2}),
-    )
+    return s3_client(job.endpoint, job.key_id, job.secret, retries={"max_attempts": 2})
 
 
 def with_boto3(job: Job) -> None:

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import time
 from base64 import b64encode
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import pytest
 
-from tests.journeys.clouds import md5, picture
+from gateway.auth.cloudinary import sign_notification
+from gateway.credentials import Secret
+from tests.digests import md5
+from tests.journeys.clouds import picture
 from tests.sdk.cloud import KEY_ID, SECRET, cloud_host
 
 if TYPE_CHECKING:
@@ -17,7 +21,15 @@ if TYPE_CHECKING:
     from tests.served import Place
 
 pytestmark = [pytest.mark.store, pytest.mark.timeout(400)]
+ALGORITHMS: tuple[Literal["sha1", "sha256"], ...] = ("sha1", "sha256")
 PICTURE = picture("teal", (400, 260))
+
+
+def note(algorithm: Literal["sha1", "sha256"]) -> dict[str, object]:
+    """A notification as the gateway sends it."""
+    body, now = '{"notification_type": "upload", "public_id": "é"}', int(time.time())
+    signature = sign_notification(body, now, Secret(SECRET), algorithm)
+    return {"body": body, "timestamp": now, "signature": signature}
 
 
 def test_the_npm_sdk_does_all_it_can(swift: Place, node: Node, tmp_path: Path) -> None:
@@ -31,6 +43,7 @@ def test_the_npm_sdk_does_all_it_can(swift: Place, node: Node, tmp_path: Path) -
             "folder": str(tmp_path),
             "url": host.picture_url,
             "data": b64encode(PICTURE).decode(),
+            "notes": {algorithm: note(algorithm) for algorithm in ALGORITHMS},
         }
         results = node.drive("cloudinary", given)
     digest = md5(PICTURE)
@@ -47,4 +60,6 @@ def test_the_npm_sdk_does_all_it_can(swift: Place, node: Node, tmp_path: Path) -
     assert results["notAnImage"] == "400 Invalid image file"
     assert results["missing"] == "404 Resource not found - nothing/there"
     assert results["wrongKey"].startswith("401 Invalid Signature ")
+    assert results["notified"] == {"sha1": True, "sha256": True}
+    assert (results["renamed"]["public_id"], results["renamed"]["tags"]) == ("node/one-renamed", ["new"])
     assert results["destroy"] == {"result": "ok"}

@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from gateway.imaging.registry import MODEL_VERSION
-from tests.journeys.clouds import md5, picture, signature
+from tests.digests import md5
+from tests.journeys.clouds import picture, signature
 from tests.sdk.cloud import KEY_ID, SECRET, CloudHost, cloud_host
 
 if TYPE_CHECKING:
@@ -163,6 +164,23 @@ def test_explicit_update_and_resource_analyse_what_is_there(user_photo: str, hos
     configure(host, "rich")
     uploader.upload(user_photo, public_id="later/two")
     assert set(api.update("later/two", quality_analysis=True)["quality_analysis"]) == EXTENDED  # sent as {}
+
+
+def test_a_renamed_asset_keeps_its_id_and_details(user_photo: str) -> None:
+    asset_id = uploader.upload(user_photo, public_id="moved/old", tags=["t"], context={"k": "v"})["asset_id"]
+    assert uploader.rename("moved/old", "moved/ü new")["asset_id"] == asset_id
+    moved = api.resource_by_asset_id(asset_id)
+    assert (moved["public_id"], moved["tags"], moved["context"]) == ("moved/ü new", ["t"], {"custom": {"k": "v"}})
+    with pytest.raises(exceptions.NotFound):
+        api.resource("moved/old")
+    assert uploader.destroy("moved/ü new", invalidate=True)["result"] == "ok"
+
+
+def test_a_source_of_another_bucket_is_refused_as_no_signature_covers_it(user_photo: str) -> None:
+    uploader.upload(user_photo, public_id="sources/own")
+    assert uploader.upload("s3://live/sources/own", public_id="sources/copy")["bytes"] == len(PICTURE)
+    with pytest.raises(exceptions.NotAllowed, match="No signature covers this source"):
+        uploader.upload("s3://elsewhere/x", public_id="sources/copy")
 
 
 def test_renamed_listed_destroyed(user_photo: str) -> None:

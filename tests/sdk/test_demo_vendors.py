@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import boto3
 import pytest
 from sightengine.client import SightengineClient
 
 from gateway.commands.demo_names import BUCKET, DEMO_ACCESS_KEY, DEMO_SECRET
+from tests.boto import s3_client
 
 if TYPE_CHECKING:
     from tests.conftest import Demo
@@ -17,13 +17,7 @@ pytestmark = pytest.mark.store
 
 
 def test_a_sample_is_checked_by_its_signed_url_and_the_rest_of_the_loopback_is_out_of_reach(demo: Demo) -> None:
-    store = boto3.client(
-        "s3",
-        endpoint_url=demo.endpoint,
-        aws_access_key_id=DEMO_ACCESS_KEY,
-        aws_secret_access_key=DEMO_SECRET,
-        region_name="us-east-1",
-    )
+    store = s3_client(demo.endpoint, DEMO_ACCESS_KEY, DEMO_SECRET)
     key = store.list_objects_v2(Bucket=BUCKET)["Contents"][0]["Key"]
     url = store.generate_presigned_url("get_object", {"Bucket": BUCKET, "Key": key}, ExpiresIn=600)
     asked = SightengineClient(DEMO_ACCESS_KEY, DEMO_SECRET).check("quality")

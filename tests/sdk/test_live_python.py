@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 import requests
 
+from tests.certificates import Authority
 from tests.imaging.pictures import encode, photo_like
 from tests.sdk.live_clients import CLIENTS, Account
 from tests.sdk.live_tls import tls_in_front_of
@@ -28,9 +29,10 @@ each_scoring_client = pytest.mark.parametrize("client", [name for name in CLIENT
 def account(live: Live, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Account]:
     place = live.gateway.place
     port = int(place.authority.rpartition(":")[2])
-    certificate = tmp_path_factory.mktemp("tls") / "certificate.pem"
-    with tls_in_front_of(port, certificate) as tls_port:
-        yield Account(port, tls_port, str(certificate), place.key_id, place.secret.reveal())
+    folder, authority = tmp_path_factory.mktemp("tls"), Authority()
+    ca_file = authority.write(folder / "ca.pem")
+    with tls_in_front_of(port, authority.issue(folder / "server.pem")) as tls_port:
+        yield Account(port, tls_port, str(ca_file), place.key_id, place.secret.reveal())
 
 
 @pytest.fixture

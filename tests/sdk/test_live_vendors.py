@@ -5,26 +5,17 @@ from __future__ import annotations
 import hashlib
 from typing import TYPE_CHECKING
 
-import oss2
 import pytest
 
+from tests.digests import md5
 from tests.sdk.live_clients import Account
 from tests.sdk.vendor_calls import Vendor, expected_listing, whole_listing
-from tests.sdk.vendor_cos import Cos
-from tests.sdk.vendor_oss import Oss2, OssV2
+from tests.sdk.vendors import VENDORS
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
-
     from tests.stores_up.fixtures import Live
 
 pytestmark = [pytest.mark.store, pytest.mark.timeout(400)]
-VENDORS: Mapping[str, Callable[[Account], Vendor]] = {
-    "oss2 V1": lambda account: Oss2(account, oss2.Auth),
-    "oss2 V4": lambda account: Oss2(account, oss2.AuthV4),
-    "alibabacloud-oss-v2": OssV2,
-    "cos-python": Cos,
-}
 MIB = 1024 * 1024
 AWKWARD = (
     *("a b.jpg", "a+b.jpg", "100%25.jpg", "a&b=<c>'\".jpg", "d/e.jpg", "d/f g.jpg", "d+/h.jpg", "d /i.jpg"),
@@ -49,10 +40,6 @@ def vendor(request: pytest.FixtureRequest, live: Live) -> Vendor:
 def folder(request: pytest.FixtureRequest) -> str:
     """A prefix of the test's own."""
     return f"v{hashlib.sha256(request.node.name.encode()).hexdigest()[:12]}/"
-
-
-def md5(data: bytes) -> str:
-    return hashlib.md5(data, usedforsecurity=False).hexdigest()
 
 
 def test_a_copy_tells_its_entity_tag_and_what_it_could_not_find(vendor: Vendor, folder: str) -> None:

@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.digests import md5
 from tests.fake_store import fake_store
 from tests.harness import HOST_SUFFIXES, KEY_ID, SECRET, running_gateway
 from tests.sdk.live_clients import COS_DOMAIN, Account
-from tests.sdk.test_live_vendors import VENDORS, md5
 from tests.sdk.vendor_calls import expected_listing, whole_listing
+from tests.sdk.vendors import VENDORS
 from tests.stores_up.fixtures import BUCKET, COS_BUCKET
 
 if TYPE_CHECKING:

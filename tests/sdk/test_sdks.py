@@ -9,13 +9,11 @@ import re
 from typing import TYPE_CHECKING, Any
 
 import alibabacloud_oss_v2 as oss_v2
-import boto3
 import oss2
 import pytest
 import requests
 from botocore.auth import S3SigV4QueryAuth
 from botocore.awsrequest import AWSRequest
-from botocore.config import Config
 from botocore.credentials import Credentials
 from botocore.exceptions import ClientError
 from qcloud_cos import CosConfig, CosS3Client
@@ -23,6 +21,7 @@ from qcloud_cos.cos_exception import CosServiceError
 
 from gateway.commands.demo_names import DEMO_ACCESS_KEY, DEMO_SECRET
 from gateway.dialects.xml import XmlLimits, parse
+from tests.boto import s3_client
 
 if TYPE_CHECKING:
     from tests.conftest import Demo
@@ -32,14 +31,7 @@ pytestmark = pytest.mark.store
 
 
 def s3(demo: Demo, secret: str = SECRET, endpoint: str = "", **config: Any) -> Any:
-    return boto3.client(
-        "s3",
-        endpoint_url=endpoint or demo.endpoint,
-        region_name="us-east-1",
-        aws_access_key_id=KEY,
-        aws_secret_access_key=secret,
-        config=Config(retries={"max_attempts": 1}, **config),
-    )
+    return s3_client(endpoint or demo.endpoint, KEY, secret, **config)
 
 
 def oss_auths() -> list[Any]:

@@ -12,14 +12,13 @@ import urllib.request
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import boto3
 import pytest
-from botocore.config import Config
 from botocore.exceptions import ClientError
 
 from gateway.stores.embedded import EmbeddedStore, EmbeddedStoreError, StoreAccess
 from gateway.stores.embedded_files import prepare, read_secret
 from gateway.stores.embedded_server import InfoCache
+from tests.boto import s3_client
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -54,14 +53,8 @@ def client(access: StoreAccess) -> Iterator[Any]:
 
 
 def client_for(access: StoreAccess, secret: str = "") -> Any:
-    return boto3.client(
-        "s3",
-        endpoint_url=access.endpoint,
-        region_name=access.region,
-        aws_access_key_id=access.access_key_id,
-        aws_secret_access_key=secret or access.secret.reveal(),
-        config=Config(retries={"max_attempts": 0}),
-    )
+    key = access.access_key_id, secret or access.secret.reveal()
+    return s3_client(access.endpoint, *key, region=access.region, retries={"max_attempts": 0})
 
 
 def status_of(error: pytest.ExceptionInfo[ClientError]) -> int:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import asyncio
 from collections import Counter
 
 import pytest
@@ -9,10 +10,11 @@ from gateway.app import utc_now
 from gateway.credentials import Secret
 from gateway.dialects.base import StoreRequest
 from gateway.errors import UPSTREAM_BROKEN, ApiError
-from gateway.settings import UpstreamSettings
-from gateway.stores.endpoints import _MOST_SAVED, Endpoints
+from gateway.stores.breaker import _MOST_SAVED
+from gateway.stores.endpoints import Endpoints
 from gateway.stores.keys import StaticKey, UpstreamKey
 from gateway.stores.upstream import Upstream
+from gateway.stores.upstream_settings import UpstreamSettings
 from tests.fake_store import FakeStore, fake_store
 
 A, B, C = (URL(f"http://{name}") for name in "abc")
@@ -26,10 +28,10 @@ def test_the_addresses_take_turns() -> None:
 
 def test_one_that_failed_comes_last_until_it_has_rested_or_answered() -> None:
     endpoints = Endpoints((A, B, C))
-    endpoints.failed(B, 100.0)
+    endpoints.rest(B, 100.0)
     assert all(endpoints.order(104.9)[-1] == B for _ in range(6))
     assert {endpoints.order(105.0)[0] for _ in range(3)} == {A, B, C}
-    endpoints.failed(B, 200.0)
+    endpoints.rest(B, 200.0)
     endpoints.answered(B)
     assert {endpoints.order(200.0)[0] for _ in range(3)} == {A, B, C}
 
@@ -37,7 +39,7 @@ def test_one_that_failed_comes_last_until_it_has_rested_or_answered() -> None:
 def test_while_all_rest_all_are_asked() -> None:
     endpoints = Endpoints((A, B))
     for each in (A, B):
-        endpoints.failed(each, 0.0)
+        endpoints.rest(each, 0.0)
     assert set(endpoints.order(1.0)) == {A, B}
 
 
@@ -89,3 +91,19 @@ async def test_a_look_at_the_addresses_takes_the_dead_ones_out_of_turn() -> None
         await upstream.close()
     assert outcomes == ["200"] * 4
     assert isinstance(good, FakeStore)
+
+
+async def test_a_store_that_answers_a_look_with_more_than_a_head_is_there() -> None:
+    """What Ceph RGW says to `HEAD /`: the empty chunk that ends a body must not come."""
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nConnection: Keep-Alive\r\n\r\n0\r\n\r\n")
+        writer.close()
+
+    server = await asyncio.start_server(answer, "127.0.0.1", 0)
+    row = UpstreamSettings(f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}")
+    upstream = Upstream(row, StaticKey(UpstreamKey("up", Secret("any"))), utc_now)
+    assert [await upstream.failure() for _ in range(5)] == [""] * 5
+    await upstream.close()
+    server.close()

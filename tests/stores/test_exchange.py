@@ -13,7 +13,7 @@ OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 @pytest.mark.parametrize("value", ["a\r\nx-amz-acl: public-read", "a\nb", "a\rb", "a\0b"])
 async def test_a_line_break_inside_of_a_header_never_reaches_the_store(value: str) -> None:
     async with aiohttp.TCPConnector() as connector:
-        line = Line(connector, aiohttp.ClientTimeout(), 1024)
+        line = Line(connector, aiohttp.ClientTimeout(), 5, 1024)
         with pytest.raises(ValueError, match="a line break"):
             await line.ask("GET", "http://127.0.0.1:1", "/a", (("host", "127.0.0.1:1"), ("range", value)))
 
@@ -38,6 +38,6 @@ async def asked(answer: bytes) -> tuple[int, bytes]:
 
     async with await asyncio.start_server(serve, "127.0.0.1", 0) as server, aiohttp.TCPConnector() as connector:
         port = server.sockets[0].getsockname()[1]
-        line = Line(connector, aiohttp.ClientTimeout(), 1024)
+        line = Line(connector, aiohttp.ClientTimeout(), 5, 1024)
         found = await line.ask("GET", f"http://127.0.0.1:{port}", "/a", (("host", f"127.0.0.1:{port}"),))
         return found.status, await found.content.read()

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import os
+import socket
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -141,6 +143,22 @@ async def test_other_answers_and_broken_ones_are_unreachable() -> None:
     assert await kind_of(fetcher, url) is URL_UNREACHABLE  # the server is gone
 
 
+async def test_an_unknown_name_is_refused_in_the_words_for_a_forbidden_one() -> None:
+    async def resolve(host: str, port: int) -> Sequence[str]:
+        del port
+        if host == "unknown.test":
+            raise socket.gaierror(socket.EAI_NONAME, "unknown")
+        return ["10.0.0.7"]
+
+    fetcher = Fetcher(fetch_rules(FetchSettings(remote=True)), resolve)
+    refusals = []
+    for host in ("unknown.test", "database.test"):
+        with pytest.raises(ApiError) as caught:
+            await read(fetcher, f"http://{host}/a.jpg")
+        refusals.append((caught.value.kind, caught.value.message))
+    assert refusals[0] == refusals[1]
+
+
 async def test_an_error_of_whoever_reads_stays_what_it_is() -> None:
     async def handler(request: web.BaseRequest) -> web.Response:
         return picture(request)
@@ -256,7 +274,8 @@ def test_a_url_that_can_never_be_fetched_is_refused_at_once() -> None:
 
 
 async def test_the_system_s_resolver_tells_each_address_once() -> None:
-    found: Sequence[str] = await system_resolve("127.0.0.1", 80)
+    with ThreadPoolExecutor(1) as threads:
+        found: Sequence[str] = await system_resolve(threads, "127.0.0.1", 80)
     assert list(found) == ["127.0.0.1"]
 
 

@@ -8,8 +8,8 @@ import pytest
 
 from gateway.credentials import Secret
 from gateway.errors import UPSTREAM_UNREACHABLE, ApiError
-from gateway.settings import UpstreamSettings
 from gateway.stores.keys import ProviderChain, StaticKey, UpstreamKey, key_source
+from gateway.stores.upstream_settings import UpstreamSettings
 
 if TYPE_CHECKING:
     from pathlib import Path

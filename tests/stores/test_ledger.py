@@ -58,14 +58,41 @@ async def test_an_asset_is_replaced_renamed_and_forgotten(both: tuple[Ledger, Le
     await ledger.put_asset(replace(one, asset_id="2" * 32))
     assert await ledger.asset_by_id("1" * 32) is None
     renamed = replace(one, asset_id="2" * 32, public_id="b")
-    await ledger.remove_asset("demo", "a")
+    await ledger.remove_asset(one)
     await ledger.put_asset(renamed)
     assert await ledger.asset_by_id("2" * 32) == renamed
     assert await ledger.asset("demo", "a") is None
-    await ledger.remove_asset("demo", "b")
-    await ledger.remove_asset("demo", "b")
+    await ledger.remove_asset(replace(renamed, version_id="of an earlier content"))
+    assert await ledger.asset("demo", "b") == renamed
+    await ledger.remove_asset(renamed)
+    await ledger.remove_asset(renamed)
     assert await ledger.asset_by_id("2" * 32) is None
     assert await names(ledger, "demo") == []
+
+
+async def test_an_asset_that_is_put_under_another_name_leaves_its_old_one(both: tuple[Ledger, Ledger]) -> None:
+    one = asset("a", asset_id="1" * 32)
+    await both[0].put_asset(one)
+    await both[1].put_asset(asset("b", asset_id="2" * 32))
+    moved = replace(one, public_id="b")
+    await both[0].put_asset(moved)
+    await both[1].remove_asset(one)
+    assert await both[1].asset_by_id("1" * 32) == moved
+    assert await both[1].asset_by_id("2" * 32) is None
+    assert await names(both[1], "demo") == ["b"]
+
+
+async def test_only_one_of_several_puts_an_asset_in_the_place_of_what_all_had_read(both: tuple[Ledger, Ledger]) -> None:
+    first, *new = (asset("a", asset_id=f"{number:032x}", version_id=f"{number}") for number in range(6))
+    for read in ("", "0"):
+        if read:
+            known = await both[0].asset("demo", "a")
+            assert known
+            assert await both[0].put_asset(first, known.version_id)
+        done = await asyncio.gather(*(both[at % 2].put_asset(one, read) for at, one in enumerate(new)))
+        assert sum(done) == 1
+        assert await both[0].asset("demo", "a") == new[done.index(True)]
+        assert not await both[1].put_asset(first, read)
 
 
 async def test_assets_come_in_order_from_any_place_on_in_several_pages(both: tuple[Ledger, Ledger]) -> None:

@@ -4,16 +4,16 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from typing import TYPE_CHECKING
 from urllib.parse import parse_qs, quote, quote_plus
 
-import boto3
 import pytest
 
 from gateway.app import utc_now
 from gateway.dialects.xml import write
 from gateway.errors import UPSTREAM_BROKEN, ApiError
-from gateway.settings import UpstreamSettings
 from gateway.stores.keys import StaticKey, UpstreamKey
 from gateway.stores.listing import list_objects
 from gateway.stores.upstream import StoreBucket, Upstream
+from gateway.stores.upstream_settings import UpstreamSettings
+from tests.boto import s3_client
 from tests.fake_store import XMLNS
 from tests.harness import KEY_ID, SECRET
 from tests.stores.test_upstream import CUT, both
@@ -161,13 +161,7 @@ async def test_the_stores_own_error_is_told(status: int, body: bytes, code: str)
 
 @pytest.mark.store
 async def test_the_real_store_lists_every_key_through_the_gateway(demo: Demo) -> None:
-    client = boto3.client(
-        "s3",
-        endpoint_url=demo.endpoint,
-        region_name="us-east-1",
-        aws_access_key_id=KEY_ID,
-        aws_secret_access_key=SECRET.reveal(),
-    )
+    client = s3_client(demo.endpoint, KEY_ID, SECRET.reveal())
     names = sorted(f"listing test/{key}" for key in ("a b", "a+b", "50%", "a&b=c", "中文/é.jpg", "📷"))
     for name in names:
         client.put_object(Bucket="demo", Key=name, Body=b"x")

@@ -13,6 +13,7 @@ import pytest
 from gateway.errors import LEDGER_FAILED, ApiError
 from gateway.stores.task_ledger import FILE_NAME, open_task_ledger
 from gateway.tasks import Task, TaskSchedule, back_off_s
+from gateway.vendors import TaskSettings
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
@@ -48,14 +49,14 @@ async def opened(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterato
 
 async def test_a_task_is_known_to_every_process_exactly_as_it_was_added(opened: Callable[[], TaskLedger]) -> None:
     task = new_task()
-    assert await opened().add(task, 10.25, max_open=1)
+    assert await opened().add(task, 10.25, TaskSettings(max_open=1))
     assert await opened().task(task.task_id) == task
     assert await opened().task("0" * 64) is None
 
 
 async def test_a_claim_is_one_s_own_until_its_time_has_come(opened: Callable[[], TaskLedger]) -> None:
     task, ledger, other = new_task(), opened(), opened()
-    await ledger.add(task, 10.25, max_open=10)
+    await ledger.add(task, 10.25, TaskSettings(max_open=10))
     assert await other.claim(10.2, 20.5) is None
     first = await ledger.claim(10.25, 20.5)
     assert first == replace(task, status="processing", attempts=1, claim=1)
@@ -69,7 +70,7 @@ async def test_a_claim_is_one_s_own_until_its_time_has_come(opened: Callable[[],
 
 async def test_a_final_status_stays_and_only_its_delivery_is_left(opened: Callable[[], TaskLedger]) -> None:
     task, ledger = new_task(), opened()
-    await ledger.add(task, 1.0, max_open=10)
+    await ledger.add(task, 1.0, TaskSettings(max_open=10))
     claimed = await ledger.claim(1.0, 60.0)
     assert claimed
     done = replace(claimed, status="failed", outcome='{"error":"\u00e9"}')
@@ -86,7 +87,7 @@ async def test_a_final_status_stays_and_only_its_delivery_is_left(opened: Callab
 
 async def test_a_lease_is_made_longer_by_saving(opened: Callable[[], TaskLedger]) -> None:
     ledger = opened()
-    await ledger.add(new_task(), 1.0, max_open=10)
+    await ledger.add(new_task(), 1.0, TaskSettings(max_open=10))
     claimed = await ledger.claim(1.0, 5.0)
     assert claimed
     assert await ledger.save(claimed, TaskSchedule(9.0))
@@ -96,24 +97,41 @@ async def test_a_lease_is_made_longer_by_saving(opened: Callable[[], TaskLedger]
     assert again.task_id == claimed.task_id
 
 
+async def test_one_key_cannot_take_the_places_of_all(opened: Callable[[], TaskLedger]) -> None:
+    ledger, places = opened(), TaskSettings(max_open=5, max_open_of_key=2)
+    mine = [new_task() for _ in range(3)]
+    assert [await ledger.add(task, 1.0, places) for task in mine] == [True, True, False]
+    assert await ledger.task(mine[2].task_id) is None
+    assert await opened().add(replace(new_task(), access_key_id="OTHER"), 2.0, places)
+    claimed = await ledger.claim(1.0, 60.0)
+    assert claimed
+    assert not await ledger.add(new_task(), 1.0, places), "one that is worked on is open"
+    assert await ledger.save(replace(claimed, status="completed"), TaskSchedule(70.0))
+    assert not await ledger.add(new_task(), 1.0, places), "so is one that is to be delivered"
+    assert await ledger.save(replace(claimed, status="completed"), TaskSchedule(None, 4e9))
+    assert await ledger.add(new_task(), 1.0, places)
+    assert await ledger.add(new_task(), 1.0, replace(places, max_open_of_key=0))
+    assert not await ledger.add(new_task(), 1.0, replace(places, max_open=4, max_open_of_key=0))
+
+
 async def test_the_longest_due_goes_first_and_no_task_beyond_the_bound_is_kept(
     opened: Callable[[], TaskLedger],
 ) -> None:
     ledger, tasks = opened(), [new_task(str(number)) for number in range(3)]
     for task, due in zip(tasks, (3.0, 1.0, 2.0), strict=True):
-        assert await ledger.add(task, due, max_open=3)
-    assert not await ledger.add(new_task(), 0.0, max_open=3)
+        assert await ledger.add(task, due, TaskSettings(max_open=3))
+    assert not await ledger.add(new_task(), 0.0, TaskSettings(max_open=3))
     claimed = [await ledger.claim(10.0, 60.0) for _ in range(4)]
     assert [task and task.source[1] for task in claimed] == ["1", "2", "0", None]
     assert claimed[0]
     assert await ledger.save(claimed[0], TaskSchedule(None, 4e9))
-    assert await ledger.add(new_task(), 0.0, max_open=3)
+    assert await ledger.add(new_task(), 0.0, TaskSettings(max_open=3))
 
 
 async def test_several_processes_at_once_never_claim_the_same_task(opened: Callable[[], TaskLedger]) -> None:
     ledgers, tasks = [opened() for _ in range(4)], [new_task(str(number)) for number in range(40)]
     for task in tasks:
-        await ledgers[0].add(task, 1.0, max_open=100)
+        await ledgers[0].add(task, 1.0, TaskSettings(max_open=100))
 
     async def take(ledger: TaskLedger) -> list[str]:
         taken = []
@@ -129,8 +147,8 @@ async def test_what_has_ended_long_ago_is_forgotten_and_what_is_open_is_not(
     opened: Callable[[], TaskLedger],
 ) -> None:
     ledger, open_task, ended = opened(), new_task(), new_task()
-    await ledger.add(ended, 1.0, max_open=10)
-    await ledger.add(open_task, 2.0, max_open=10)
+    await ledger.add(ended, 1.0, TaskSettings(max_open=10))
+    await ledger.add(open_task, 2.0, TaskSettings(max_open=10))
     claimed = await ledger.claim(1.0, 60.0)
     assert claimed
     await ledger.save(replace(claimed, status="completed"), TaskSchedule(None, 100.0))

@@ -14,9 +14,9 @@ from gateway.credentials import Secret
 from gateway.dialects.base import StoreRequest
 from gateway.errors import BAD_DIGEST, UPSTREAM_BROKEN, UPSTREAM_TIMEOUT, UPSTREAM_UNREACHABLE, ApiError
 from gateway.request import HostMap, RequestHead, locate
-from gateway.settings import UpstreamSettings
 from gateway.stores.keys import StaticKey, UpstreamKey
 from gateway.stores.upstream import Body, Upstream
+from gateway.stores.upstream_settings import UpstreamSettings
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -289,6 +289,11 @@ async def test_a_refused_connection_is_told_at_once() -> None:
         with pytest.raises(ApiError) as raised:
             await ask(upstream)
     assert raised.value.kind is UPSTREAM_UNREACHABLE
+
+
+async def test_a_store_answers_a_look_even_if_it_ends_every_answer_with_a_last_chunk() -> None:
+    async with both(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n") as (_, upstream):
+        assert await upstream.failure() == ""
 
 
 async def test_a_store_that_takes_no_connection_is_unreachable_within_the_timeout() -> None:

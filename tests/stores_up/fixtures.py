@@ -11,8 +11,7 @@ import pytest
 
 from tests.served import Place, Served, serving
 from tests.stores_up import rgw as ceph
-from tests.stores_up.programs import ProgramError, alone, install_debian
-from tests.stores_up.required import is_root_on_debian, unavailable
+from tests.stores_up.debian import install
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -55,7 +54,7 @@ def swift(tmp_path_factory: pytest.TempPathFactory, pytestconfig: pytest.Config)
 def rgw(tmp_path_factory: pytest.TempPathFactory, pytestconfig: pytest.Config) -> Iterator[Place]:
     """A Ceph RGW, from Debian's packages."""
     with timed(pytestconfig, "Ceph RGW: install"):
-        install_ceph()
+        install(*ceph.PROGRAMS)
     cluster = ceph.Rgw(tmp_path_factory.mktemp("rgw"))
     try:
         with timed(pytestconfig, "Ceph RGW: start"):
@@ -73,19 +72,6 @@ def live(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
     with serving(folder, f"http://{store.authority}", store.key_id, store.secret.reveal(), HOSTS) as gateway:
         assert gateway.place.request("PUT", f"/{BUCKET}")[0] in (200, 409)  # another module may have made it
         yield Live(store, gateway)
-
-
-def install_ceph() -> None:
-    """Install what RGW needs unless it is there; skips, or fails, where that cannot be done."""
-    with alone("apt"):
-        if ceph.is_installed():
-            return
-        if not is_root_on_debian():
-            unavailable(f"Ceph RGW is not installed ({' '.join(ceph.PACKAGES)}), and only root on Debian can fetch it")
-        try:
-            install_debian(ceph.PACKAGES)
-        except ProgramError as error:
-            unavailable(f"Ceph RGW cannot be installed: {error}")
 
 
 @contextmanager

@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.stores_up.programs import ProgramError, alone, install_debian
-from tests.stores_up.required import is_root_on_debian, unavailable
+from tests.stores_up.debian import install
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -21,14 +20,7 @@ if TYPE_CHECKING:
 @pytest.fixture(scope="session")
 def redis_program() -> str:
     pytest.importorskip("redis", reason="the shared cache's client is not installed (pip install .[redis])")
-    with alone("apt"):
-        if not shutil.which("redis-server"):
-            if not is_root_on_debian():
-                unavailable("redis-server is not installed, and only root on Debian can fetch it")
-            try:
-                install_debian(["redis-server"])
-            except ProgramError as error:
-                unavailable(f"redis-server cannot be installed: {error}")
+    install("redis-server")
     return shutil.which("redis-server") or "redis-server"
 
 

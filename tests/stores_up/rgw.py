@@ -24,8 +24,7 @@ from tests.stores_up.programs import run
 if TYPE_CHECKING:
     from pathlib import Path
 
-PACKAGES = ("radosgw", "ceph-mon", "ceph-osd", "ceph-common")
-PROGRAMS = ("radosgw", "ceph-mon", "ceph-osd", "ceph", "radosgw-admin", "monmaptool", "ceph-authtool", "setpriv")
+PROGRAMS = ("radosgw", "ceph-mon", "ceph-osd", "ceph")  # and what comes with them
 KEY_ID = "RGWTESTS"
 KEYS = {
     "mon.": ("mon", "allow *"),

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.stores_up import programs, required
+from tests.stores_up import debian, programs, required
 from tests.stores_up.programs import ProgramError, no_services_started, run
 
 if TYPE_CHECKING:
@@ -51,3 +51,11 @@ def test_what_is_missing_skips_but_never_where_it_could_be_had(
     monkeypatch.setattr(required, "is_root_on_debian", lambda: root)
     with pytest.raises(outcome, match="no packages"):
         required.unavailable("no packages")
+
+
+def test_a_program_that_cannot_be_fetched_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("CI", raising=False)
+    monkeypatch.setattr(debian, "is_root_on_debian", lambda: False)
+    debian.install("sh")
+    with pytest.raises(pytest.skip.Exception, match="no-such-program"):
+        debian.install("sh", "no-such-program")

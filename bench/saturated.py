@@ -1,0 +1,162 @@
+"""How long plain GETs wait while all scorers are at work, beside as many busy loops that are as nice as scorers.
+
+A constant rate of GETs, a fifth of what the gateway can do, in rounds in which three take turns: scorers under more
+requests for scores than they can answer, busy loops instead, and neither.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from contextlib import ExitStack, contextmanager
+from itertools import count
+from pathlib import Path
+from statistics import median
+from typing import TYPE_CHECKING
+
+from bench import open_loop
+from bench.load import CORES, cpu_seconds_of, scorers, wrk
+from bench.photos import write_large
+from bench.servers import signed, start_gateway, start_origin
+from bench.tools import Row
+from gateway.credentials import Secret
+from gateway.stores.embedded import StoreAccess
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from contextlib import AbstractContextManager
+
+    from bench.servers import Gateway
+
+    Found = list[dict[str, float]]
+
+ROUNDS, SECONDS, WARM_S = 5, 8, 1
+CONNECTIONS, WORKERS, SCORERS = 32, 2, len(CORES)
+SHARE = 0.2  # of the capacity
+AT_MOST = 1.2
+ASKERS = 2 * SCORERS  # clients that ask for scores: one is scored, one waits
+_ALL_ONE_PICTURE = "location ~ ^/bench/picture- {{ alias {folder}/files/bench/picture.jpg; }}"
+_LOOP = """
+import os
+os.nice({nice})
+try:
+    open("/proc/self/autogroup", "w").write("{nice}")  # as scorers do
+except OSError:
+    pass
+while True:
+    pass
+"""
+
+
+def rows(rounds: int = ROUNDS, seconds: int = SECONDS) -> list[Row]:
+    with ExitStack() as stack:
+        gateway, numbers = start(stack), count(step=1_000_000)  # of pictures that nobody has asked for yet
+        plain = signed(gateway.authority, "/bench/10KB")
+        found = wrk(plain, max(1, seconds // 2), CONNECTIONS)
+        capacity = found["requests"] / found["seconds"]
+        disturbed: dict[str, Callable[[], AbstractContextManager[list[int]]]] = {
+            "scorers": lambda: scoring(gateway, next(numbers)),
+            "busy loops": lambda: looping(niceness(gateway.pid)),
+            "neither": nothing,
+        }
+        seen: dict[str, Found] = {name: [] for name in disturbed}
+        for _ in range(rounds):
+            for name, disturbing in disturbed.items():
+                seen[name].append(one_round(disturbing, plain, capacity * SHARE, seconds))
+    return told(capacity, {name: middle(each) for name, each in seen.items()})
+
+
+def start(stack: ExitStack) -> Gateway:
+    folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="bench-")))
+    folder.chmod(0o755)  # nginx's workers are another user
+    (folder / "files" / "bench").mkdir(parents=True)
+    write_large(folder / "files" / "bench" / "picture.jpg")
+    origin = start_origin(stack, folder, {"10KB": 10 * 1024}, more=_ALL_ONE_PICTURE.format(folder=folder))
+    access = StoreAccess(f"http://{origin}", "us-east-1", "any", Secret("any"))  # nginx checks none
+    return start_gateway(stack, folder / "gateway", access, workers=WORKERS, scorers=SCORERS)
+
+
+def one_round(
+    disturbing: Callable[[], AbstractContextManager[list[int]]], url: str, rate: float, seconds: int
+) -> dict[str, float]:
+    """Return the waits, and how many cores the disturbing processes had meanwhile."""
+    with disturbing() as pids:
+        time.sleep(WARM_S)
+        before, started = cpu_seconds_of(pids), time.monotonic()
+        waits = open_loop.measure(url, rate, seconds, CONNECTIONS)
+        cores = (cpu_seconds_of(pids) - before) / (time.monotonic() - started)
+    return {**waits, "cores": cores}
+
+
+@contextmanager
+def scoring(gateway: Gateway, first: int) -> Iterator[list[int]]:
+    command = ["-m", "bench.saturate", gateway.authority, str(ASKERS), str(first)]
+    process = subprocess.Popen([sys.executable, *command], stdout=subprocess.PIPE)
+    assert process.stdout is not None
+    try:
+        process.stdout.readline()
+        yield scorers(gateway.pid)
+    finally:
+        process.send_signal(signal.SIGTERM)
+        printed, _ = process.communicate(timeout=60)
+    if process.returncode:
+        sys.exit(f"the clients that ask for scores ended with {process.returncode}")
+    done = json.loads(printed)
+    if done["refused"] or not done["scored"]:
+        sys.exit(f"the scorers were not just busy: {done}")
+
+
+@contextmanager
+def looping(nice: int) -> Iterator[list[int]]:
+    """As many processes as there are scorers, each in a session of its own as scorers are."""
+    command = [sys.executable, "-c", _LOOP.format(nice=nice)]
+    processes = [subprocess.Popen(command, start_new_session=True) for _ in range(SCORERS)]
+    try:
+        yield [process.pid for process in processes]
+    finally:
+        for process in processes:
+            process.kill()
+            process.wait()
+
+
+@contextmanager
+def nothing() -> Iterator[list[int]]:
+    yield []
+
+
+def niceness(pid: int) -> int:
+    """How nice the scorers below that process are, above our own."""
+    return os.getpriority(os.PRIO_PROCESS, scorers(pid)[0]) - os.getpriority(os.PRIO_PROCESS, 0)
+
+
+def middle(found: Found) -> dict[str, float]:
+    return {name: median(each[name] for each in found) for name in found[0]}
+
+
+def told(capacity: float, seen: dict[str, dict[str, float]]) -> list[Row]:
+    scored, looped, alone = (seen[name] for name in ("scorers", "busy loops", "neither"))
+    rate = f"{capacity * SHARE:.0f} GETs/s of 10 KB"
+    what, whole = f"p99 of {rate}, scorers / busy loops", ratio(scored, looped)
+    return [
+        Row(what, ms(scored), ms(looped), whole, at_most=AT_MOST, columns=seen),
+        Row("  p50, the same", ms(scored, "p50"), ms(looped, "p50"), ratio(scored, looped, "p50")),
+        Row("  p99, scorers / neither", ms(scored), ms(alone), ratio(scored, alone)),
+        Row("  cores that they had", cores(scored), cores(looped), scored["cores"] / looped["cores"]),
+    ]
+
+
+def ratio(one: dict[str, float], other: dict[str, float], which: str = "p99") -> float:
+    return one[f"{which}_ms"] / other[f"{which}_ms"]
+
+
+def ms(found: dict[str, float], which: str = "p99") -> str:
+    return f"{found[f'{which}_ms']:.1f} ms"
+
+
+def cores(found: dict[str, float]) -> str:
+    return f"{found['cores']:.2f} cores"
