@@ -18,19 +18,12 @@ from tests.harness import KEY_ID, SECRET
 from tests.journeys.clouds import CLOUD, CloudUnderTest, form_of, picture, running_cloud, signed
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
     from pathlib import Path
 
     from tests.fake_store import FakeStore
 
 PICTURE = picture()
 RES = {"Host": "res.localhost:8000"}
-
-
-@pytest.fixture
-async def cloud(store: FakeStore, scorer_address: str, tmp_path: Path) -> AsyncIterator[CloudUnderTest]:
-    async with running_cloud(store.endpoint, scorer_address, tmp_path) as running:
-        yield running
 
 
 async def delivered(cloud: CloudUnderTest, path: str, **headers: str) -> tuple[int, bytes]:

@@ -24,12 +24,6 @@ if TYPE_CHECKING:
 PICTURE = picture()
 
 
-@pytest.fixture
-async def cloud(store: FakeStore, scorer_address: str, tmp_path: Path) -> AsyncIterator[CloudUnderTest]:
-    async with running_cloud(store.endpoint, scorer_address, tmp_path) as running:
-        yield running
-
-
 @pytest.mark.parametrize("algorithm", ["sha1", "sha256"])
 async def test_whatever_is_done_to_an_asset_is_told_to_whom_the_request_names(
     store: FakeStore, scorer_address: str, tmp_path: Path, algorithm: str

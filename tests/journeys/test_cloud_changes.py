@@ -11,22 +11,16 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from tests.digests import md5
-from tests.journeys.clouds import CloudUnderTest, form_of, picture, running_cloud, signed
+from tests.journeys.clouds import CloudUnderTest, form_of, picture, signed
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable
+    from collections.abc import Callable
     from pathlib import Path
 
     from tests.fake_store import FakeStore
 
 FIRST, OTHER = picture(), picture("blue", (400, 100))
 RES = {"Host": "res.localhost"}
-
-
-@pytest.fixture
-async def cloud(store: FakeStore, scorer_address: str, tmp_path: Path) -> AsyncIterator[CloudUnderTest]:
-    async with running_cloud(store.endpoint, scorer_address, tmp_path) as running:
-        yield running
 
 
 def overwritten(store: FakeStore, name: str, content: bytes = OTHER) -> Callable[[], object]:

@@ -14,18 +14,11 @@ from tests.harness import KEY_ID, keyring
 from tests.journeys.clouds import CloudUnderTest, form_of, picture, running_cloud
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
     from pathlib import Path
 
     from tests.fake_store import FakeStore
 
 PICTURE = picture()
-
-
-@pytest.fixture
-async def cloud(store: FakeStore, scorer_address: str, tmp_path: Path) -> AsyncIterator[CloudUnderTest]:
-    async with running_cloud(store.endpoint, scorer_address, tmp_path) as running:
-        yield running
 
 
 def lent(**fields: str) -> dict[str, str]:

@@ -10,16 +10,9 @@ from tests.digests import md5
 from tests.journeys.clouds import CLOUD, CloudUnderTest, basic, form_of, picture, running_cloud, signed
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
     from pathlib import Path
 
     from tests.fake_store import FakeStore
-
-
-@pytest.fixture
-async def cloud(store: FakeStore, scorer_address: str, tmp_path: Path) -> AsyncIterator[CloudUnderTest]:
-    async with running_cloud(store.endpoint, scorer_address, tmp_path) as running:
-        yield running
 
 
 async def test_an_upload_becomes_an_object_and_its_reply_is_true_to_it(cloud: CloudUnderTest, store: FakeStore) -> None:
