@@ -97,8 +97,7 @@ class Gateway:
             await self._journey(head, form or claimed, dialect, exchange, record, context)
         except ApiError as error:
             record.refused(error := self.services.quotas.charged(error, head.peer if head else "", monotonic()))
-            explains = self.services.settings.server.explain_refusals
-            if explains and head and not form and error.kind is SIGNATURE_DOES_NOT_MATCH:
+            if head and not form and error.kind is SIGNATURE_DOES_NOT_MATCH:
                 error = self._explained(error, head)
             await exchange.refuse(dialect.render_error(error, context))
         except (ClientGoneError, GeneratorExit):

@@ -49,11 +49,11 @@ def can_splice() -> bool:
         there.close()
 
 
-async def splice(source: int, sink: int, count: int, idle_s: float, moved: Callable[[int], None]) -> None:
+async def splice(source: int, sink: int, count: int, idle_s: float | None, moved: Callable[[int], None]) -> None:
     """Move exactly `count` bytes between two non-blocking stream sockets; `moved` is told how many have gone.
 
     Nobody else may read from `source` or write to `sink` meanwhile. Raises SourceEndedError, TimeoutError when `source`
-    is silent for `idle_s` seconds, SinkGoneError, and OSError when reading fails.
+    is silent for `idle_s` seconds (None: for ever), SinkGoneError, and OSError when reading fails.
     """
     held = turn = 0
     with _pipe() as (outlet, inlet), _Waiting() as waiting:

@@ -82,6 +82,13 @@ async def test_a_source_that_ends_early_is_told_apart_from_one_that_is_silent() 
             await splice(source.fileno(), sink.fileno(), 4, 5, lambda _: None)
 
 
+async def test_a_source_may_be_silent_for_ever_where_no_limit_is_set() -> None:
+    with two_connections() as (sender, source, sink, receiver):
+        asyncio.get_running_loop().call_later(0.1, sender.send, b"late")
+        await splice(source.fileno(), sink.fileno(), 4, None, lambda _: None)
+        assert receiver.recv(100) == b"late"
+
+
 async def test_a_receiver_that_goes_is_noticed() -> None:
     with two_connections() as (sender, source, sink, receiver):
         sending = asyncio.create_task(asyncio.get_running_loop().sock_sendall(sender, 20 * BODY))

@@ -28,11 +28,11 @@ class Answer:
     __slots__ = ("_connection", "content", "idle_s", "raw_headers", "reason", "status")
 
     def __init__(
-        self, message: RawResponseMessage, content: aiohttp.StreamReader, connection: Connection, idle_s: float
+        self, message: RawResponseMessage, content: aiohttp.StreamReader, connection: Connection, idle_s: float | None
     ) -> None:
         self.status, self.reason, self.raw_headers = message.code, message.reason, message.raw_headers
         self.content = content
-        self.idle_s = idle_s
+        self.idle_s = idle_s  # None: any silence is allowed
         self._connection: Connection | None = connection
         content.on_eof(self.release)
 
@@ -109,7 +109,7 @@ class Line:
             raise aiohttp.ConnectionTimeoutError(f"no connection to {origin} in time") from error
         try:
             message, content = await self._exchange(connection, head, without_body=method == "HEAD")
-            return Answer(message, content, connection, self._timeout.sock_read or 0)
+            return Answer(message, content, connection, self._timeout.sock_read or None)
         except HttpProcessingError as error:
             connection.close()
             raise aiohttp.ClientPayloadError("an unreadable answer") from error
