@@ -44,10 +44,7 @@ _ALL_ONE_PICTURE = "location ~ ^/bench/picture- {{ alias {folder}/files/bench/pi
 _LOOP = """
 import os
 os.nice({nice})
-try:
-    open("/proc/self/autogroup", "w").write("{nice}")  # as scorers do
-except OSError:
-    pass
+os.sched_setscheduler(0, os.SCHED_BATCH, os.sched_param(0))  # as scorers do
 while True:
     pass
 """
@@ -113,9 +110,9 @@ def scoring(gateway: Gateway, first: int) -> Iterator[list[int]]:
 
 @contextmanager
 def looping(nice: int) -> Iterator[list[int]]:
-    """As many processes as there are scorers, each in a session of its own as scorers are."""
+    """As many processes as there are scorers, each in a process group of its own as scorers are."""
     command = [sys.executable, "-c", _LOOP.format(nice=nice)]
-    processes = [subprocess.Popen(command, start_new_session=True) for _ in range(SCORERS)]
+    processes = [subprocess.Popen(command, process_group=0) for _ in range(SCORERS)]
     try:
         yield [process.pid for process in processes]
     finally:

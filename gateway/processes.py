@@ -51,7 +51,7 @@ def keep_freed_memory() -> None:
 
 
 def fork(function: Callable[[], int]) -> int:
-    """Run a function in a child process of its own session that ends with its parent; return the child's pid.
+    """Run a function in a child process, of its own group, that ends with its parent; return the child's pid.
 
     The child's exit status is what the function returns; 1, with a trace on stderr, when it raises.
     """
@@ -67,7 +67,7 @@ def fork(function: Callable[[], int]) -> int:
         return pid
     status = 1
     try:
-        os.setsid()
+        os.setpgid(0, 0)
         signal.set_wakeup_fd(-1)
         for number in numbers:
             signal.signal(number, signal.SIG_DFL)

@@ -12,7 +12,7 @@ import os
 import socket
 from contextlib import contextmanager, suppress
 from functools import cache
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Protocol, Self
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -28,25 +28,52 @@ class SourceEndedError(Exception):
 
 
 class SinkGoneError(Exception):
-    """The receiver is no longer there."""
+    """The receiver is no longer there; `left` bytes have not been taken from the source."""
+
+    def __init__(self, left: int) -> None:
+        super().__init__(f"{left} bytes are left")
+        self.left = left
 
 
 @cache
 def can_splice() -> bool:
-    """Tell whether this system lets a process splice from a socket; sandboxes may forbid it, and only Linux can."""
+    """Tell whether this system lets a process splice between sockets; sandboxes may forbid it, and only Linux can."""
     if not hasattr(os, "splice"):
         return False
     here, there = socket.socketpair()
     outlet, inlet = _new_pipe()
     try:
         there.send(b"x")
-        return os.splice(here.fileno(), inlet, 1) == 1
+        return os.splice(here.fileno(), inlet, 1) == 1 and os.splice(outlet, here.fileno(), 1) == 1
     except OSError:
         return False
     finally:
         _close(outlet, inlet)
         here.close()
         there.close()
+
+
+class Pourable(Protocol):
+    """A body whose rest can be moved to a socket unseen; see `StoreAnswer`."""
+
+    def at_hand(self) -> bytes:
+        """Take what has come already."""
+
+    def claim_rest(self) -> int:
+        """Keep the rest where `pour` finds it, right after `at_hand`; return its bytes, 0 where it must be read."""
+
+    async def pour(self, count: int, sink: int, moved: Callable[[int], None], /) -> None:
+        """Move the rest. Raises SinkGoneError, and what reading it raises."""
+
+
+@contextmanager
+def nowhere() -> Iterator[int]:
+    """Lend a sink that takes everything."""
+    descriptor = os.open(os.devnull, os.O_WRONLY | os.O_CLOEXEC)
+    try:
+        yield descriptor
+    finally:
+        os.close(descriptor)
 
 
 async def splice(source: int, sink: int, count: int, idle_s: float | None, moved: Callable[[int], None]) -> None:
@@ -62,7 +89,7 @@ async def splice(source: int, sink: int, count: int, idle_s: float | None, moved
             if taken == 0 and count:
                 raise SourceEndedError
             count, held = count - (taken or 0), held + (taken or 0)
-            given = _give(outlet, sink, held)
+            given = _give(outlet, sink, held, count)
             held -= given
             turn += given
             moved(given)
@@ -86,7 +113,7 @@ def _take(source: int, inlet: int, count: int) -> int | None:
         return None
 
 
-def _give(outlet: int, sink: int, held: int) -> int:
+def _give(outlet: int, sink: int, held: int, left: int) -> int:
     if not held:
         return 0
     try:
@@ -94,7 +121,7 @@ def _give(outlet: int, sink: int, held: int) -> int:
     except BlockingIOError:
         return 0
     except OSError as error:
-        raise SinkGoneError from error
+        raise SinkGoneError(left) from error
 
 
 @contextmanager

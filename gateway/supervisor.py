@@ -222,7 +222,7 @@ def scorer_queue(server: Server) -> Iterator[tuple[str, list[Child]]]:
         def start(second_fd: int | None) -> int:
             command = worker_command(light_fd, server.scorer_max_jobs, second_fd)
             no_input = (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0)
-            return os.posix_spawn(command[0], command, worker_environment(), file_actions=[no_input], setsid=True)
+            return os.posix_spawn(command[0], command, worker_environment(), file_actions=[no_input], setpgroup=0)
 
         second = [heavy_fd if number < heavy else None for number in range(count)]
         yield address, [Child(f"scorer {number}", partial(start, fd)) for number, fd in enumerate(second, start=1)]

@@ -63,6 +63,7 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "gateway.dialects.": (*CORE, "gateway.auth.base", "gateway.dialects."),
     "gateway.dialects.cloudinary_analyze": (*CORE, "gateway.dialects.", "gateway.tasks"),
     "gateway.imaging.": ("gateway.errors", "gateway.report", "gateway.imaging."),
+    "gateway.imaging.pool": ("gateway.errors", "gateway.report", "gateway.splice", "gateway.imaging."),
     "gateway.imaging.registry": (),
     "gateway.imaging.limits": PURE_IMAGING,
     "gateway.imaging.probe": PURE_IMAGING,

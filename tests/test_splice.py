@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from gateway import splice as splices
-from gateway.splice import SinkGoneError, SourceEndedError, can_splice, splice
+from gateway.splice import SinkGoneError, SourceEndedError, can_splice, nowhere, splice
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -94,9 +94,15 @@ async def test_a_receiver_that_goes_is_noticed() -> None:
         sending = asyncio.create_task(asyncio.get_running_loop().sock_sendall(sender, 20 * BODY))
         receiver.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")  # a reset, not an end
         asyncio.get_running_loop().call_later(0.05, receiver.close)
-        with pytest.raises(SinkGoneError):
-            await splice(source.fileno(), sink.fileno(), 20 * len(BODY), 5, lambda _: None)
-        sending.cancel()
+        moved: list[int] = []
+        with pytest.raises(SinkGoneError) as gone:
+            await splice(source.fileno(), sink.fileno(), 20 * len(BODY), 5, moved.append)
+        assert 0 < gone.value.left <= 20 * len(BODY) - sum(moved)
+        with nowhere() as hole:
+            await splice(source.fileno(), hole, gone.value.left, 5, lambda _: None)
+        await sending
+        sender.send(b"next")
+        assert source.recv(100) == b"next", "all that was left has been taken, and no more"
 
 
 async def test_a_pipe_that_may_hold_somebodys_bytes_is_lent_to_nobody_else(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -24,12 +24,19 @@ from gateway.imaging.probe import Probe
 from gateway.imaging.registry import Processor, processor
 from gateway.imaging.small import small_report
 from gateway.report import QualityReport
+from gateway.splice import SinkGoneError, nowhere
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator
 
     from gateway.imaging.facts import Facts
     from gateway.report import Result
+    from gateway.splice import Pourable
+
+
+# How much of a picture the kernel may hold for its scorer (it grants twice that, or what it grants at most): neither
+# of the two is woken for small pieces.
+_FEED_BYTES = 512 * 1024
 
 
 class HeaderProcess(Protocol):
@@ -76,13 +83,20 @@ class ScorerClient:
         return max((now - task.submitted_at for task in self._tasks if not task.accepted), default=0.0)
 
     async def score(
-        self, chunks: AsyncIterator[bytes], *, declared_bytes: int | None, thumbnail_to: int | None = None
+        self,
+        chunks: AsyncIterator[bytes],
+        *,
+        declared_bytes: int | None,
+        thumbnail_to: int | None = None,
+        rest: Pourable | None = None,
     ) -> QualityReport:
         """Score one picture: `process` with the processor `score`.
 
         `thumbnail_to` is a descriptor of a file into which the scorer puts a small JPEG.
         """
-        report = await self.process("score", chunks, declared_bytes=declared_bytes, thumbnail_to=thumbnail_to)
+        report = await self.process(
+            "score", chunks, declared_bytes=declared_bytes, thumbnail_to=thumbnail_to, rest=rest
+        )
         assert isinstance(report, QualityReport), "what the registry's module returns"  # noqa: S101 # not a client's
         return report
 
@@ -94,6 +108,7 @@ class ScorerClient:
         declared_bytes: int | None,
         thumbnail_to: int | None = None,
         small_decides: bool = False,
+        rest: Pourable | None = None,
     ) -> Result:
         """Hand one picture to the processor `name`, read from `chunks` as fast as the scorer takes it.
 
@@ -102,15 +117,17 @@ class ScorerClient:
         score of a small picture too (see `small_report`), within all limits.
 
         `declared_bytes` is the length that the upstream promised, None when it promised none. The iterator raises
-        when the upstream breaks, and is left for the caller to close. Raises NOT_AN_IMAGE, IMAGE_DAMAGED,
-        IMAGE_TOO_LARGE, IMAGE_SIDE_TOO_LONG, IMAGE_FILE_TOO_LARGE, UPSTREAM_BROKEN, SCORERS_BUSY (the queue is full, or
-        the job stood in it until the deadline), SCORING_TOO_SLOW (the download or the scoring overran the deadline) and
-        SCORER_DIED; a processor may add its own.
+        when the upstream breaks, and is left for the caller to close. `rest` is the body that it reads, where what
+        follows the header can go to the scorer unseen.
+
+        Raises NOT_AN_IMAGE, IMAGE_DAMAGED, IMAGE_TOO_LARGE, IMAGE_SIDE_TOO_LONG, IMAGE_FILE_TOO_LARGE, UPSTREAM_BROKEN,
+        SCORERS_BUSY (the queue is full, or the job stood in it until the deadline), SCORING_TOO_SLOW (the download or
+        the scoring overran the deadline) and SCORER_DIED; a processor may add its own.
         """
         row = processor(name)
         if declared_bytes is not None and not row.header_only:
             check_bytes(declared_bytes, self._limits)
-        body = _Body(chunks, self._limits, declared_bytes)
+        body = _Body(chunks, self._limits, declared_bytes, rest)
         clock = asyncio.get_running_loop().time
         started = monotonic()
         ends_at = clock() + self._limits.deadline_s
@@ -163,6 +180,7 @@ class ScorerClient:
         descriptors.enter_context(feed)
         connection.settimeout(0)
         feed.settimeout(0)
+        feed.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _FEED_BYTES)
         address = heavy_address(self._address) if is_heavy(job.facts) else self._address
         with source:
             try:
@@ -198,21 +216,50 @@ class _ScorerGoneError(Exception):
 class _Body:
     """The picture's bytes as they come, counted and checked against what was declared."""
 
-    def __init__(self, chunks: AsyncIterator[bytes], limits: Limits, declared_bytes: int | None) -> None:
+    def __init__(
+        self, chunks: AsyncIterator[bytes], limits: Limits, declared_bytes: int | None, rest: Pourable | None
+    ) -> None:
         self._chunks = chunks
         self._limits = limits
         self._declared_bytes = declared_bytes
+        self._rest = rest
         self._count = 0
 
     async def next(self) -> bytes | None:
         """Return the next bytes, None at the whole end. Raises IMAGE_FILE_TOO_LARGE or UPSTREAM_BROKEN."""
         data = await anext(self._chunks, None)
-        self._count += len(data or b"")
-        check_bytes(self._count, self._limits)
+        self._counted(len(data or b""))
         declared = self._declared_bytes
         if declared is not None and (self._count > declared or (data is None and self._count < declared)):
             raise ApiError(UPSTREAM_BROKEN, f"{declared} bytes declared, {self._count} received")
         return data
+
+    def claim(self) -> tuple[bytes, int]:
+        """Return what has come already, and how many bytes `pour` is to move then; 0: `next` goes on."""
+        if self._rest is None:
+            return b"", 0
+        data = self._rest.at_hand()
+        self._counted(len(data))
+        return data, self._rest.claim_rest()
+
+    async def pour(self, count: int, sink: int | None) -> None:
+        """Move the claimed bytes to a socket, or nowhere, as when its reader has seen enough; `next` goes on then."""
+        assert self._rest is not None, "claim() comes first"  # noqa: S101 # a caller's mistake
+        end = self._count + count
+        if sink is not None:
+            try:
+                await self._rest.pour(count, sink, self._counted)
+            except SinkGoneError as error:
+                count = error.left
+            else:
+                return
+        self._counted(end - count - self._count)  # what was on its way to the sink
+        with nowhere() as hole:
+            await self._rest.pour(count, hole, self._counted)
+
+    def _counted(self, count: int) -> None:
+        self._count += count
+        check_bytes(self._count, self._limits)
 
 
 def _header_process(row: Processor) -> HeaderProcess:
@@ -268,9 +315,12 @@ class _Task:
         body is never taken for a short one.
         """
         wanted = True
-        for data in prefix:
+        at_hand, left = body.claim()
+        for data in (*prefix, at_hand):
             wanted = wanted and await self._send(data)
         prefix.clear()
+        if left:
+            await body.pour(left, self.feed.fileno() if wanted else None)
         while (more := await body.next()) is not None:
             wanted = wanted and await self._send(more)
         self.feed.close()

@@ -79,8 +79,6 @@ def main(arguments: list[str]) -> None:
 def _stand_back() -> None:
     """Leave the CPU to whoever wants it, above all when a job's next bytes wake this process up."""
     os.nice(_NICENESS)
-    with suppress(OSError):  # where each session is a group, niceness counts inside of it only: autogroup of sched(7)
-        Path("/proc/self/autogroup").write_text(str(_NICENESS))
     with suppress(OSError):
         os.sched_setscheduler(0, os.SCHED_BATCH, os.sched_param(0))
 

@@ -172,7 +172,11 @@ class _Examination:
         try:
             async with aclosing(self._chunks(answer)) as chunks:
                 outcome = await self.scorer.process(
-                    asked.processor, chunks, declared_bytes=_whole_length(answer), small_decides=asked.small_decides
+                    asked.processor,
+                    chunks,
+                    declared_bytes=_whole_length(answer),
+                    small_decides=asked.small_decides,
+                    rest=answer if answer.status == 200 else None,
                 )
         except ApiError as error:
             outcome = error

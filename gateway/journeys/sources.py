@@ -71,4 +71,4 @@ async def report_of(services: Services, identity: Identity, source: Source, scor
         async with store_for(services.upstreams, identity, bucket).open(request) as answer:
             if answer.status != 200:
                 raise await store_error(answer)
-            return await scorer.score(answer.chunks(), declared_bytes=answer.length)
+            return await scorer.score(answer.chunks(), declared_bytes=answer.length, rest=answer)

@@ -152,7 +152,8 @@ async def test_hostile_files_in_a_row_leave_the_service_healthy(tmp_path: Path, 
     gateway = serving(tmp_path, store.endpoint, more_settings="[limits]\nmax_bytes = 16_777_216\n")
     served = await asyncio.to_thread(gateway.__enter__)
     try:
-        await answers(served, store, files[:40])
+        long = Hostile("a long one, for which a pipe is made and kept", GOOD + bytes(2**20))
+        await answers(served, store, [*files[:40], long])
         (pid,) = served.gateway_pids()
         before, memory = open_descriptors(pid), resident_bytes(pid)
         statuses = await answers(served, store, files)

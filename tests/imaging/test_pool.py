@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import signal
 import socket
 import sys
@@ -26,11 +27,12 @@ from gateway.imaging.launch import heavy_address
 from gateway.imaging.limits import Limits
 from gateway.imaging.messages import Accepted, encode_answer
 from gateway.imaging.pool import ScorerClient
+from gateway.splice import SinkGoneError
 from tests.imaging.bodies import Body
 from tests.imaging.pictures import encode, from_array, photo_like, png_header, score
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterator
+    from collections.abc import AsyncIterator, Callable, Iterator
 
     from gateway.errors import ErrorKind
     from gateway.report import QualityReport
@@ -103,6 +105,40 @@ async def test_a_score_does_not_count_when_the_body_breaks_after_the_last_pixel(
     scorers.start()
     with pytest.raises(ConnectionResetError):
         await ask(scorers, Body(PICTURE + bytes(3_000_000), end=ConnectionResetError()))
+
+
+class Rest:
+    """What is behind the picture, moved `given` bytes far when the scorer goes; `lost` more are in a pipe by then."""
+
+    def __init__(self, count: int, given: int, lost: int) -> None:
+        self.left, self.given, self.lost = count, given, lost
+        self.poured: list[int] = []
+
+    def at_hand(self) -> bytes:
+        return b""
+
+    def claim_rest(self) -> int:
+        return self.left
+
+    async def pour(self, count: int, sink: int, moved: Callable[[int], None], /) -> None:
+        assert count == self.left
+        self.poured.append(count)
+        if len(self.poured) == 1:
+            os.write(sink, bytes(self.given))
+            moved(self.given)
+            self.left -= self.given + self.lost
+            raise SinkGoneError(self.left)
+        moved(count)
+
+
+@pytest.mark.parametrize("lost", [0, 1000, 9000], ids=["nothing", "something", "all that was left"])
+async def test_what_a_scorer_does_not_want_is_read_to_its_end_all_the_same(scorers: Scorers, lost: int) -> None:
+    scorers.start()
+    rest = Rest(10_000, 1000, lost)
+    client = ScorerClient(scorers.address, Limits())
+    body = aiter(Body(PICTURE, len(PICTURE)))
+    assert await client.score(body, declared_bytes=len(PICTURE) + 10_000, rest=rest) == score(PICTURE)
+    assert rest.poured == [10_000, 9000 - lost], "even of nothing: only so its end is noticed"
 
 
 @pytest.mark.parametrize("difference", [-1, 1, 5000])

@@ -172,18 +172,19 @@ def test_a_scorers_libraries_work_in_one_thread_each() -> None:
     assert done.stdout.split() == [b"1", b"1"]
 
 
-def test_a_working_scorer_has_a_decoders_thread_and_one_that_watches_the_memory(scorers: Scorers) -> None:
+@pytest.mark.parametrize("kind", ["JPEG", "PNG"])  # libvips reads a WebP file in a thread
+def test_a_working_scorer_has_no_thread_but_one_that_watches_the_memory(scorers: Scorers, kind: str) -> None:
     process = scorers.start()
-    data = encode(photo_like(4000, 3000), "JPEG", quality=95)
+    data = encode(photo_like(2400, 1800), kind)
     talk = Conversation(scorers, job(data))
     assert isinstance(talk.answer(), Accepted)
     talk.send(data)
     talk.connection.settimeout(0)
-    counts = [0]
+    counts = []
     while not is_answered(talk):
         counts.append(len(threads(process.pid) - {process.pid}))
     talk.close()
-    assert max(counts) <= 3, "a decoder's thread may still be ending when the next begins"
+    assert max(counts) == 1
 
 
 def test_a_scorer_leaves_the_cpu_to_whoever_wants_it(scorers: Scorers) -> None:
@@ -193,9 +194,6 @@ def test_a_scorer_leaves_the_cpu_to_whoever_wants_it(scorers: Scorers) -> None:
     talk.close()
     assert os.getpriority(os.PRIO_PROCESS, pid) == min(19, os.getpriority(os.PRIO_PROCESS, 0) + 10)
     assert os.sched_getscheduler(pid) == os.SCHED_BATCH
-    group = Path(f"/proc/{pid}/autogroup")
-    with suppress(OSError):  # there are systems without such groups
-        assert group.read_text().split()[-1] == "10"
 
 
 def test_an_overrun_is_ended_by_the_kernel(scorers: Scorers) -> None:

@@ -8,6 +8,7 @@ import signal
 import struct
 import zlib
 from typing import TYPE_CHECKING, Any
+from unittest.mock import AsyncMock
 
 import numpy as np
 import pytest
@@ -16,6 +17,7 @@ from PIL import Image
 from gateway.dialects.xml import XmlLimits, parse
 from gateway.imaging.registry import MODEL_VERSION
 from gateway.settings import Server
+from gateway.splice import can_splice, splice
 from gateway.supervisor import scorer_queue
 from tests.fake_uploads import etag
 from tests.harness import KEY_ID, READER_ID, GatewayUnderTest, running_gateway
@@ -113,6 +115,42 @@ async def test_a_picture_that_the_header_condemns_is_not_downloaded(store: FakeS
         assert (await assess(gateway, "bomb", OSS))[0] == 400
         await asyncio.wait_for(store.aborted.wait(), 5)
     assert store.sent < 24 * 1024 * 1024, "sockets on loopback hold some megabytes, no more"
+
+
+@pytest.mark.skipif(not can_splice(), reason="this system does not splice")
+@pytest.mark.parametrize("behind", [0, 2_000_000], ids=["to the end", "with more than the scorer wants"])
+async def test_a_long_picture_goes_to_its_scorer_unseen_and_scores_the_same(
+    store: FakeStore, scorer_address: str, monkeypatch: pytest.MonkeyPatch, behind: int
+) -> None:
+    store.objects["/demo/long"] = photo(2400, 1800, quality=100) + bytes(behind)
+    poured = AsyncMock(side_effect=splice)
+    monkeypatch.setattr("gateway.stores.answer.splice", poured)
+    scores = set()
+    for possible in (True, False):
+        monkeypatch.setattr("gateway.stores.answer.can_splice", lambda possible=possible: possible)
+        async with running_gateway(store.endpoint, scorer_address) as gateway:
+            store.peers.clear()
+            status, _, body = await assess(gateway, "long", OSS)
+            assert status == 200
+            scores.add(str(json.loads(body)["ImageScore"]))
+            count = poured.await_count
+            assert (await gateway.get(gateway.s3_url("/demo/long")))[2] == store.objects["/demo/long"]
+        assert len(store.peers) == 1, "a connection whose body was taken whole is used again"
+        assert bool(count) == possible
+        poured.reset_mock()
+    assert len(scores) == 1
+
+
+@pytest.mark.parametrize(("fault", "code"), [("truncate", "BadGateway"), ("stall", "GatewayTimeout")])
+async def test_a_long_picture_that_breaks_off_is_no_score(
+    store: FakeStore, scorer_address: str, fault: str, code: str
+) -> None:
+    store.objects["/demo/long"] = photo(2400, 1800, quality=100) + bytes(2_000_000)
+    store.faults["/demo/long"] = fault
+    upstream = {"endpoint": store.endpoint, "access_key": "up", "secret": "s", "idle_timeout_s": 0.4}
+    async with running_gateway(store.endpoint, scorer_address, upstream={"default": upstream}) as gateway:
+        status, _, body = await assess(gateway, "long", OSS)
+    assert (status, error_of(body)[0]) == (504 if fault == "stall" else 502, code)
 
 
 @pytest.mark.parametrize("process", [OSS, COS])
