@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from gateway.imaging.decode import to_srgb
-from gateway.imaging.render import in_memory, to_pixels
 from gateway.report import AverageColour
 
 if TYPE_CHECKING:
@@ -20,5 +19,5 @@ def process(picture: Picture, _facts: Facts) -> AverageColour:
     image = picture.image
     factor = max(1, max(image.width, image.height) // _LONG_SIDE)
     across, down = (min(factor, side) for side in (image.width, image.height))
-    small = to_srgb(in_memory(image.shrink(across, down)))
-    return AverageColour(*(round(mean) for mean in to_pixels(small).mean(axis=(0, 1))))
+    small = to_srgb(image.shrink(across, down).copy_memory())
+    return AverageColour(*(round(small[band].avg()) for band in range(3)))

@@ -18,7 +18,7 @@ import pyvips
 from gateway.errors import IMAGE_DAMAGED, IMAGE_TOO_LARGE, ApiError
 from gateway.imaging.bitmap import read_bitmap
 from gateway.imaging.reading import unsupported
-from gateway.imaging.render import in_memory, to_image, to_pixels
+from gateway.imaging.render import to_image, to_pixels
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -102,14 +102,18 @@ def _load(image: Any, facts: Facts, shrunk: int, max_pixels: int) -> Picture:
     small = _flatten(_plain(image, facts))
     if factor > shrunk:
         small = small.shrink(factor // shrunk, factor // shrunk, ceil=True)
-    found = to_pixels(small)
     if facts.format == "jpeg":
+        found = to_pixels(small)
         _check_scans()  # before libvips is asked for anything else, which would clear what it said
-    small = _to_eight_bits(to_image(found, small))
+        small = to_image(found, small)
+    else:
+        small = small.copy_memory()  # by single rows: regions of several cost a large PNG's decoder 10 MB more
+    eight = _to_eight_bits(small)
+    small = small if eight is small else eight.copy_memory()
     turned = small.get("orientation") if small.get_typeof("orientation") else 1
     if turned != 1 and facts.format not in _TURNED_BY_DECODER:
         width, height = (height, width) if 5 <= turned <= 8 else (width, height)
-        small = in_memory(small.autorot())
+        small = small.autorot().copy_memory()
     return Picture(small, width, height, factor)
 
 
@@ -200,14 +204,13 @@ def _flatten(image: Any) -> Any:
 def _to_eight_bits(image: Any) -> Any:
     """Bring the shrunken image to 8 bits and to 1 or 3 bands, keeping the attached profile."""
     if image.format == "ushort":
-        eight = (image >> 8).cast("uchar").copy(interpretation=_EIGHT_BIT.get(image.interpretation, "cmyk"))
-        image = in_memory(eight)
-    return in_memory(_from_cmyk(image)) if image.interpretation == "cmyk" else image
+        image = (image >> 8).cast("uchar").copy(interpretation=_EIGHT_BIT.get(image.interpretation, "cmyk"))
+    return _from_cmyk(image) if image.interpretation == "cmyk" else image
 
 
 def _from_cmyk(image: Any) -> Any:
     """Convert CMYK to sRGB; what is printed in black alone stays exactly grey, which no profile promises."""
-    if to_pixels(image)[..., :3].max() <= _INK_ONLY:
+    if max(image[band].max() for band in range(3)) <= _INK_ONLY:
         grey = (_WHITE - image[3]).cast("uchar").copy(interpretation="b-w")
         grey.remove("icc-profile-data")
         return grey
@@ -224,7 +227,7 @@ def to_srgb(image: Any) -> Any:
     """
     if image.get_typeof("icc-profile-data"):
         with suppress(pyvips.Error):  # a broken profile is no reason to refuse the picture
-            image = in_memory(image.icc_transform("srgb", embedded=True))
+            image = image.icc_transform("srgb", embedded=True).copy_memory()
     if image.bands == 1:
         return image.copy(interpretation="b-w").colourspace("srgb")
     return image

@@ -1,6 +1,6 @@
-"""libvips' lazy images made pixels, by the thread that asks. Must not know what they show.
+"""A lazy image of libvips made pixels, by the thread that asks. Must not know what it shows.
 
-libvips' own sinks use threads that hand over to each other after each row or two. That costs a scorer up to a tenth of
+libvips' own sinks use threads that hand over to each other after each row or two. That costs a scorer some of
 its time; and to who has slept, even for microseconds, the kernel owes time again, which it takes from whoever answers
 plain requests, however nice the sleeper is.
 """
@@ -15,7 +15,7 @@ import pyvips
 if TYPE_CHECKING:
     import numpy.typing as npt
 
-_ROWS = 32
+_ROWS = 16  # that the decoder's buffers hold
 _TYPES = {"uchar": np.uint8, "ushort": np.uint16}
 _META = ("icc-profile-data", "orientation")  # what is asked for once there are pixels
 
@@ -39,8 +39,3 @@ def to_image(found: npt.NDArray[Any], like: Any) -> Any:
         if kind := like.get_typeof(name):
             image.set_type(kind, name, like.get(name))
     return image
-
-
-def in_memory(image: Any) -> Any:
-    """Return the image computed. Raises pyvips.Error."""
-    return to_image(to_pixels(image), image)

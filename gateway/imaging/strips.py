@@ -7,8 +7,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pyvips
 
-from gateway.imaging.render import to_pixels
-
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -38,4 +36,4 @@ def sample(image: Any, side: int) -> Pixels:
     """Return pixels (not means of pixels) spread evenly over the image, at most `side` a side: uint8 (h, w, bands)."""
     across, down = -(-image.width // side), -(-image.height // side)
     dots = image.subsample(across, down, point=True)
-    return to_pixels(dots)
+    return np.frombuffer(dots.write_to_memory(), np.uint8).reshape(dots.height, dots.width, dots.bands)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from gateway.imaging.decode import to_srgb
-from gateway.imaging.render import in_memory
 
 if TYPE_CHECKING:
     from gateway.imaging.decode import Picture
@@ -20,5 +19,5 @@ def thumbnail(picture: Picture) -> bytes:
     scale = min(1.0, LONG_SIDE / max(image.width, image.height))
     width, height = (max(1, round(side * scale)) for side in (image.width, image.height))
     small = image.resize(width / image.width, vscale=height / image.height)
-    data: bytes = to_srgb(in_memory(small)).jpegsave_buffer(Q=_QUALITY, keep="none", optimize_coding=True)
+    data: bytes = to_srgb(small.copy_memory()).jpegsave_buffer(Q=_QUALITY, keep="none", optimize_coding=True)
     return data

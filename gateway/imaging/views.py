@@ -14,7 +14,6 @@ import numpy.typing as npt
 import pyvips
 
 from gateway.imaging.decode import to_srgb
-from gateway.imaging.render import in_memory, to_pixels
 
 if TYPE_CHECKING:
     from gateway.imaging.decode import Picture
@@ -54,7 +53,7 @@ def look(picture: Picture) -> Views:
     image = _mirrored_up(picture.image)
     long_side = max(image.width, image.height)
     # A narrow picture gets narrower when it is reduced, so it is mirrored up again.
-    whole = to_pixels(to_srgb(_mirrored_up(_reduced(image, long_side / _WHOLE_SIDE))))
+    whole = _array(to_srgb(_mirrored_up(_reduced(image, long_side / _WHOLE_SIDE))))
     luma = to_luma(whole)
     seen = _crops(luma)
     if long_side <= _WHOLE_SIDE:
@@ -67,7 +66,7 @@ def look(picture: Picture) -> Views:
         return Views(whole, luma, seen, detail, detail)
     column = pyvips.Image.new_from_array(pixels.reshape(-1, side, image.bands))
     reduced = round(side / scale)
-    detail = _luma_of(to_pixels(_reduced(column, side / reduced)).reshape(-1, reduced, reduced, image.bands))
+    detail = _luma_of(_array(_reduced(column, side / reduced)).reshape(-1, reduced, reduced, image.bands))
     stored = _luma_of(pixels[:, :_CROP_SIDE, :_CROP_SIDE])
     return Views(whole, luma, seen, detail[:, _SEAM:-_SEAM, _SEAM:-_SEAM], stored)
 
@@ -99,7 +98,7 @@ def _mirrored_up(image: Any) -> Any:
     width, height = max(image.width, _MIN_SIDE), max(image.height, _MIN_SIDE)
     if (width, height) == (image.width, image.height):
         return image
-    return in_memory(image.embed(0, 0, width, height, extend="mirror"))
+    return image.embed(0, 0, width, height, extend="mirror").copy_memory()
 
 
 def _reduced(image: Any, scale: float) -> Any:
@@ -139,3 +138,7 @@ def _begin(cell: int, length: int, side: int) -> int:
 def _luma_of(pixels: Pixels) -> Plane:
     """Return the luma of uint8 (..., 1 or 3); a profile is left aside, since only differences are measured on it."""
     return to_luma(pixels) if pixels.shape[-1] == 3 else pixels[..., 0].astype(np.float32)
+
+
+def _array(image: Any) -> Pixels:
+    return cast("Pixels", image.numpy())

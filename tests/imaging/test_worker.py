@@ -172,19 +172,18 @@ def test_a_scorers_libraries_work_in_one_thread_each() -> None:
     assert done.stdout.split() == [b"1", b"1"]
 
 
-@pytest.mark.parametrize("kind", ["JPEG", "PNG"])  # libvips reads a WebP file in a thread
-def test_a_working_scorer_has_no_thread_but_one_that_watches_the_memory(scorers: Scorers, kind: str) -> None:
+def test_a_working_scorer_has_a_thread_of_libvips_and_one_that_watches_the_memory(scorers: Scorers) -> None:
     process = scorers.start()
-    data = encode(photo_like(2400, 1800), kind)
+    data = encode(photo_like(4000, 3000), "JPEG", quality=95)
     talk = Conversation(scorers, job(data))
     assert isinstance(talk.answer(), Accepted)
     talk.send(data)
     talk.connection.settimeout(0)
-    counts = []
+    counts = [0]
     while not is_answered(talk):
         counts.append(len(threads(process.pid) - {process.pid}))
     talk.close()
-    assert max(counts) == 1
+    assert max(counts) <= 3, "a thread of libvips may still be ending when the next begins"
 
 
 def test_a_scorer_leaves_the_cpu_to_whoever_wants_it(scorers: Scorers) -> None:
