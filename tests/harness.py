@@ -92,6 +92,11 @@ class GatewayUnderTest:
             return response.status, response.headers.copy(), await response.read()
 
 
+def impatient(endpoint: str) -> dict[str, dict[str, object]]:
+    """Settings of upstreams, of which the one there is may be silent for 0.4 seconds only."""
+    return {"default": {"endpoint": endpoint, "access_key": "up", "secret": "s", "idle_timeout_s": 0.4}}
+
+
 def keyring() -> dict[str, Credential]:
     reader = Identity("reader", (Statement("allow", ("s3:GetObject",), ("demo/public/*",)),))
     return {

@@ -12,22 +12,21 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pyvips
 
+from gateway.imaging.strips import TYPES, strips
+
 if TYPE_CHECKING:
     import numpy.typing as npt
 
-_ROWS = 16  # that the decoder's buffers hold
-_TYPES = {"uchar": np.uint8, "ushort": np.uint16}
 _META = ("icc-profile-data", "orientation")  # what is asked for once there are pixels
 
 
 def to_pixels(image: Any) -> npt.NDArray[Any]:
     """Compute an image of 8 or 16 bits: uint8 or uint16 (H, W, bands). Raises pyvips.Error."""
-    region = pyvips.Region.new(image)
-    found = np.empty((image.height, image.width, image.bands), _TYPES[image.format])
-    for top in range(0, image.height, _ROWS):
-        rows = found[top : top + _ROWS]
-        data = region.fetch(0, top, image.width, rows.shape[0])
-        rows[...] = np.frombuffer(data, found.dtype).reshape(rows.shape)
+    found = np.empty((image.height, image.width, image.bands), TYPES[image.format])
+    top = 0
+    for strip in strips(image):
+        found[top : top + len(strip)] = strip
+        top += len(strip)
     return found
 
 

@@ -12,12 +12,13 @@ if TYPE_CHECKING:
 
     from gateway.imaging.views import Pixels
 
+TYPES = {"uchar": np.uint8, "ushort": np.uint16}
 BLOCK = 8  # strips are a multiple of this high, but for the last
 _STRIP_PIXELS = 32_768  # with its float32 copies well under a megabyte; in smaller ones Python's own time would show
 
 
 def strips(image: Any, *, every: int = 1, lead: int = 0) -> Iterator[Pixels]:
-    """Yield the rows of an 8-bit image from top to bottom, uint8 (h, W, bands) each.
+    """Yield the rows of an image of 8 or 16 bits from top to bottom, uint8 or uint16 (h, W, bands) each.
 
     With `every` = n, only one of n strips, beginning with the middle one of the first n (or the last, if fewer).
     Each strip begins with the `lead` rows above it, where there are so many.
@@ -29,7 +30,7 @@ def strips(image: Any, *, every: int = 1, lead: int = 0) -> Iterator[Pixels]:
         top = max(0, begin - lead)
         height = min(begin + rows, image.height) - top
         data = region.fetch(0, top, image.width, height)
-        yield np.frombuffer(data, np.uint8).reshape(height, image.width, image.bands)
+        yield np.frombuffer(data, TYPES[image.format]).reshape(height, image.width, image.bands)
 
 
 def sample(image: Any, side: int) -> Pixels:

@@ -20,7 +20,7 @@ from gateway.settings import Server
 from gateway.splice import can_splice, splice
 from gateway.supervisor import scorer_queue
 from tests.fake_uploads import etag
-from tests.harness import KEY_ID, READER_ID, GatewayUnderTest, running_gateway
+from tests.harness import KEY_ID, READER_ID, GatewayUnderTest, impatient, running_gateway
 from tests.proc import children, is_alive
 
 if TYPE_CHECKING:
@@ -147,8 +147,7 @@ async def test_a_long_picture_that_breaks_off_is_no_score(
 ) -> None:
     store.objects["/demo/long"] = photo(2400, 1800, quality=100) + bytes(2_000_000)
     store.faults["/demo/long"] = fault
-    upstream = {"endpoint": store.endpoint, "access_key": "up", "secret": "s", "idle_timeout_s": 0.4}
-    async with running_gateway(store.endpoint, scorer_address, upstream={"default": upstream}) as gateway:
+    async with running_gateway(store.endpoint, scorer_address, upstream=impatient(store.endpoint)) as gateway:
         status, _, body = await assess(gateway, "long", OSS)
     assert (status, error_of(body)[0]) == (504 if fault == "stall" else 502, code)
 

@@ -14,7 +14,7 @@ from gateway.app import utc_now
 from gateway.auth import aws_v4
 from gateway.splice import splice
 from tests.fake_store import FakeStore, fake_store
-from tests.harness import KEY_ID, READER_ID, SECRET, GatewayUnderTest, running_gateway
+from tests.harness import KEY_ID, READER_ID, SECRET, GatewayUnderTest, impatient, running_gateway
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping
@@ -232,11 +232,10 @@ async def ask(gateway: GatewayUnderTest, form: str) -> tuple[int, Mapping[str, s
 @pytest.mark.parametrize("fault", ["truncate", "stall"])
 async def test_a_broken_store_never_looks_like_a_whole_answer(store: FakeStore, form: str, fault: str) -> None:
     store.objects["/demo/a.bin"] = DATA
-    upstream = {"endpoint": store.endpoint, "access_key": "up", "secret": "s", "idle_timeout_s": 0.4}
     store.faults["/demo/a.bin"] = fault
-    async with running_gateway(store.endpoint, upstream={"default": upstream}) as impatient:
+    async with running_gateway(store.endpoint, upstream=impatient(store.endpoint)) as gateway:
         with pytest.raises(aiohttp.ClientPayloadError):
-            await ask(impatient, form)
+            await ask(gateway, form)
 
 
 LONG = bytes(range(251)) * 20_000  # 5 MB: most of it goes from socket to socket
@@ -263,8 +262,7 @@ async def test_a_long_body_that_breaks_off_is_cut_and_its_connection_not_used_ag
 ) -> None:
     store.objects |= {"/demo/long": LONG, "/demo/a.bin": DATA}
     store.faults["/demo/long"] = fault
-    upstream = {"endpoint": store.endpoint, "access_key": "up", "secret": "s", "idle_timeout_s": 0.4}
-    async with running_gateway(store.endpoint, upstream={"default": upstream}) as gateway:
+    async with running_gateway(store.endpoint, upstream=impatient(store.endpoint)) as gateway:
         with pytest.raises(aiohttp.ClientPayloadError):
             await gateway.get(gateway.s3_url("/demo/long"))
         assert gateway.telemetry.counts()[metrics.STORE_REQUESTS, "default", told] == 1

@@ -8,15 +8,13 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.harness import GatewayUnderTest, running_gateway
+from tests.harness import GatewayUnderTest, impatient, running_gateway
 from tests.journeys.test_forward import signed
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
     from tests.fake_store import FakeStore
-
-IMPATIENT = {"access_key": "up", "secret": "s", "idle_timeout_s": 0.4}
 
 
 @asynccontextmanager
@@ -57,7 +55,7 @@ def put(
 async def test_a_store_that_stops_reading_is_a_504() -> None:
     async with (
         deaf_store() as endpoint,
-        running_gateway(endpoint, upstream={"default": {"endpoint": endpoint, **IMPATIENT}}) as gateway,
+        running_gateway(endpoint, upstream=impatient(endpoint)) as gateway,
         connected(gateway) as (reader, writer),
     ):
         writer.write(put(gateway, 50_000_000))
@@ -74,8 +72,10 @@ async def flood(writer: asyncio.StreamWriter) -> None:
 
 
 async def test_a_client_that_stops_sending_is_a_400_and_leaves_no_object(store: FakeStore) -> None:
-    upstream = {"default": {"endpoint": store.endpoint, **IMPATIENT}}
-    async with running_gateway(store.endpoint, upstream=upstream) as gateway, connected(gateway) as (reader, writer):
+    async with (
+        running_gateway(store.endpoint, upstream=impatient(store.endpoint)) as gateway,
+        connected(gateway) as (reader, writer),
+    ):
         writer.write(put(gateway, 1000) + b"z" * 999)
         answer = await asyncio.wait_for(reader.read(4000), 10)
         await asyncio.wait_for(store.aborted.wait(), 5)
@@ -85,8 +85,10 @@ async def test_a_client_that_stops_sending_is_a_400_and_leaves_no_object(store: 
 
 
 async def test_an_upload_that_keeps_moving_is_not_hurried(store: FakeStore) -> None:
-    upstream = {"default": {"endpoint": store.endpoint, **IMPATIENT}}
-    async with running_gateway(store.endpoint, upstream=upstream) as gateway, connected(gateway) as (reader, writer):
+    async with (
+        running_gateway(store.endpoint, upstream=impatient(store.endpoint)) as gateway,
+        connected(gateway) as (reader, writer),
+    ):
         writer.write(put(gateway, 6))
         for _ in range(6):
             await asyncio.sleep(0.15)
