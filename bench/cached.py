@@ -16,11 +16,12 @@ import aiohttp
 from yarl import URL
 
 from bench.load import cpu_seconds, wrk
-from bench.servers import free_port, running, signed, start_gateway
+from bench.servers import running, signed, start_gateway
 from bench.tools import Row, interleaved
 from gateway.credentials import Secret
 from gateway.stores.embedded import StoreAccess
 from tests.imaging.pictures import encode, photo_like
+from tests.ports import free_port
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

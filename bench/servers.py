@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
@@ -19,6 +18,7 @@ from typing import IO, TYPE_CHECKING
 from bench.load import pinned
 from gateway.auth import aws_v4
 from gateway.credentials import Secret
+from tests.ports import free_port
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -213,9 +213,3 @@ def _wait_ready(process: subprocess.Popen[bytes], ready: str, said: IO[str]) -> 
             sys.exit(f"{process.args!r} ended with {process.returncode}: {said.read()[-500:]}")
         time.sleep(0.1)
     sys.exit(f"{process.args!r} did not become ready")
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])

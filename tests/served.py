@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from gateway.app import utc_now
 from gateway.auth import aws_v4
 from gateway.credentials import Secret
-from tests.conftest import free_port
+from tests.ports import free_port
 from tests.proc import children
 
 if TYPE_CHECKING:

@@ -19,8 +19,8 @@ from gateway.stores.keys import StaticKey, UpstreamKey
 from gateway.stores.upstream import Upstream
 from gateway.telemetry import Telemetry
 from gateway.telemetry_settings import TelemetrySettings
-from tests.conftest import free_port
 from tests.fake_store import FakeStore, served
+from tests.ports import free_port
 from tests.test_telemetry import fetched
 
 if TYPE_CHECKING:

@@ -12,7 +12,8 @@ from PIL import Image
 from gateway.commands.demo_names import DEMO_ACCESS_KEY, DEMO_SECRET
 from tests.boto import s3_client
 from tests.commands.test_config import gateway
-from tests.conftest import Demo, free_port, start_demo, stop_demo
+from tests.conftest import Demo, start_demo, stop_demo
+from tests.ports import free_port
 from tests.proc import eventually, family, is_alive
 
 if TYPE_CHECKING:

@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING, Any
 from gateway.app import utc_now
 from gateway.auth import aws_v4
 from gateway.credentials import Secret
-from tests.conftest import free_port
 from tests.deploy.tools import container, of_kind
+from tests.ports import free_port
 
 if TYPE_CHECKING:
     import ssl

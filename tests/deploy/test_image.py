@@ -14,12 +14,12 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.conftest import free_port
 from tests.deploy.conftest import PICTURE, at
 from tests.deploy.dockerfile import Image, Workshop, clean_root, read_stages
 from tests.deploy.pod import Pod, environment, mount
 from tests.deploy.tools import ROOT, of_kind
 from tests.fake_store import FakeStore
+from tests.ports import free_port
 from tests.proc import children, eventually, family
 from tests.stores_up.fixtures import timed
 from tests.stores_up.programs import ProgramError, install_debian

@@ -23,9 +23,9 @@ from yarl import URL
 from gateway.app import utc_now
 from gateway.auth import aws_v4
 from gateway.credentials import Secret
-from tests.conftest import free_port
 from tests.deploy.haproxy import haproxy, loaded
 from tests.faults.table import figure
+from tests.ports import free_port
 from tests.proc import eventually
 from tests.served import KEYS, SETTINGS, wait_ready
 from tests.stores_up.debian import install

@@ -15,8 +15,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.conftest import ROOT, free_port
+from tests.conftest import ROOT
 from tests.docs.markdown import Block, blocks
+from tests.ports import free_port
 
 if TYPE_CHECKING:
     from tests.conftest import Demo

@@ -18,11 +18,11 @@ import pytest
 
 from gateway.credentials import Secret
 from tests.certificates import Authority
-from tests.conftest import free_port
 from tests.deploy.pod import signed
 from tests.fake_store import FakeStore
 from tests.faults.table import CUT, Fault, figure, happens
 from tests.imaging.pictures import encode, photo_like
+from tests.ports import free_port
 from tests.proc import eventually, family, is_alive
 from tests.served import KEYS, SETTINGS, Place, Served, serving, wait_ready
 from tests.threaded_store import threaded_store

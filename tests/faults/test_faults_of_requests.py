@@ -15,12 +15,12 @@ import aiohttp
 import pytest
 
 from gateway.app import utc_now
-from tests.conftest import free_port
 from tests.faults.table import CUT, Fault, happens
 from tests.harness import running_gateway
 from tests.imaging.pictures import encode, photo_like
 from tests.journeys.clouds import picture, running_cloud
 from tests.journeys.neighbourhood import BASIC
+from tests.ports import free_port
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator

@@ -23,10 +23,10 @@ import pytest
 from cloudinary.utils import verify_notification_signature
 
 from gateway.credentials import Secret
-from tests.conftest import free_port
 from tests.imaging.pictures import encode, photo_like
 from tests.journeys.clouds import basic
 from tests.journeys.neighbourhood import Neighbourhood, neighbourhood, until
+from tests.ports import free_port
 from tests.proc import eventually
 from tests.served import KEYS, SETTINGS, Place, Served, wait_ready
 

@@ -21,8 +21,8 @@ from gateway.stores.endpoints import Endpoints
 from gateway.stores.keys import StaticKey, UpstreamKey
 from gateway.stores.upstream import Body, Upstream
 from gateway.stores.upstream_settings import UpstreamSettings
-from tests.conftest import free_port
 from tests.fake_store import fake_store
+from tests.ports import free_port
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator

@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from gateway.credentials import Secret
-from tests.conftest import free_port
+from tests.ports import free_port
 from tests.served import Place
 from tests.stores_up.programs import run
 
