@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
@@ -56,9 +56,12 @@ class Facts:
         return self.interlaced or self.format not in ("jpeg", "png")
 
 
+_NAMES = tuple(item.name for item in fields(Facts))
+
+
 def to_json(facts: Facts) -> dict[str, Any]:
     """Return the facts as a JSON-ready dict; `from_json` is its inverse."""
-    return asdict(facts)
+    return {name: getattr(facts, name) for name in _NAMES}  # `asdict` copies each number of the tables
 
 
 def from_json(document: Mapping[str, Any]) -> Facts:

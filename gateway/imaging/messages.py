@@ -112,7 +112,8 @@ def to_json(answer: Result | ApiError) -> dict[str, Any]:
     if isinstance(answer, ApiError):
         kind = next((name for name, kind in _KINDS.items() if kind is answer.kind), "failed")
         return {"error": {"kind": kind, "detail": answer.detail, "message": answer.message}}
-    return {"result": type(answer).__name__, "document": asdict(answer)}
+    document = report.to_json(answer) if isinstance(answer, QualityReport) else asdict(answer)
+    return {"result": type(answer).__name__, "document": document}
 
 
 def from_json(document: Mapping[str, Any]) -> Result | ApiError:

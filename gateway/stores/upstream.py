@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import math
 import re
 from collections import Counter
 from dataclasses import dataclass, replace
@@ -44,6 +45,7 @@ EMPTY_SHA256 = hashlib.sha256(b"").hexdigest()
 UNSIGNED = "UNSIGNED-PAYLOAD"
 _DNS_NAME = re.compile(r"[a-z0-9]([a-z0-9.-]*[a-z0-9])?")
 _READ_BUFFER_BYTES = 128 * 1024
+_LOOK_EVERY_S = 15.0  # at whether an upload still moves, at least
 
 
 @dataclass(frozen=True, slots=True)
@@ -243,12 +245,12 @@ class Upstream:
         self, endpoint: URL, bucket: str, request: StoreRequest, body: Body, *, signed: bool
     ) -> aiohttp.ClientResponse | Answer:
         """Send a request with its body, for as long as something moves. Raises REQUEST_TIMEOUT, UPSTREAM_TIMEOUT."""
-        idle_s = self._settings.idle_timeout_s
+        idle_s = self._settings.idle_timeout_s or math.inf
         flow = Flow(body.chunks)
         moving = replace(body, chunks=flow.chunks())
         task = asyncio.ensure_future(self._send_once(endpoint, bucket, request, moving, signed=signed))
         try:
-            while not (await asyncio.wait({task}, timeout=idle_s / 4))[0]:
+            while not (await asyncio.wait({task}, timeout=min(idle_s / 4, _LOOK_EVERY_S)))[0]:
                 if flow.still_for_s() > idle_s:
                     kind = REQUEST_TIMEOUT if flow.waits_for_client else UPSTREAM_TIMEOUT
                     if kind is UPSTREAM_TIMEOUT:

@@ -25,7 +25,7 @@ class UpstreamSettings:
     verify: bool = True  # False believes any certificate, and so anybody on the way
     connect_timeout_s: float = 5.0  # until the store accepts a connection
     response_timeout_s: float = 30.0  # until the first byte of an answer, for requests without a body
-    idle_timeout_s: float = 60.0  # longest silence of the store inside a request
+    idle_timeout_s: float = 60.0  # longest silence of the store inside a request; 0: any
     breaker_failures: int = 5  # an address that failed so many requests in a row is left alone; 0: never
     breaker_pause_s: float = 2.0  # between two requests that try an address which is left alone
     retry_share: float = 0.1  # second tries, at another address, as a share of all requests; 0: there are none
@@ -38,6 +38,9 @@ def upstream_contradictions(upstreams: Mapping[str, UpstreamSettings]) -> Iterat
             yield f"upstream.{name}.endpoint, endpoints: must start with http:// or https://"
         if bool(upstream.access_key) != bool(upstream.secret.reveal()):
             yield f"upstream.{name}: access_key and secret are needed together (or neither, for the provider chain)"
+        for limit in ("connect_timeout_s", "response_timeout_s"):
+            if not getattr(upstream, limit):
+                yield f"upstream.{name}.{limit}: must not be 0"
         if upstream.breaker_failures and not upstream.breaker_pause_s:
             yield f"upstream.{name}.breaker_pause_s: must not be 0 (breaker_failures = 0 switches the breaker off)"
         if upstream.retry_share > 1:

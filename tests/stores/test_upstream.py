@@ -337,6 +337,18 @@ async def test_a_body_may_take_longer_than_the_answer_to_a_bodiless_request() ->
     assert store.requests[0].body == b"xxxx"
 
 
+async def test_without_a_limit_any_silence_is_waited_for() -> None:
+    async def slow() -> AsyncIterator[bytes]:
+        yield b"x"
+        await asyncio.sleep(0.2)
+        yield b"x"
+
+    async with both(OK, OK, idle_timeout_s=0.0) as (store, upstream):
+        assert await ask(upstream, PUT, Body(slow(), 2)) == b"ok"
+        assert await ask(upstream, GET) == b"ok"
+    assert store.requests[0].body == b"xx"
+
+
 @pytest.mark.parametrize(
     ("answer", "kind"),
     [
