@@ -139,6 +139,8 @@ class Line:
             message, content = await protocol.read()
             if not 100 <= message.code < 200 or message.code == 101:
                 break
+        if without_body and message.chunked:
+            protocol.force_close()  # Ceph RGW sends the last chunk all the same, perhaps in front of the next answer
         if not content.is_eof():
             protocol.read_timeout = self._timeout.sock_read
             protocol.start_timeout()

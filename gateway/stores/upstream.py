@@ -167,15 +167,15 @@ class Upstream:
         return "; ".join(failures) if all(failures) else ""
 
     async def _failure_at(self, endpoint: URL) -> str:
-        address = URL(f"{endpoint.scheme}://{endpoint.authority}/", encoded=True)
+        origin = f"{endpoint.scheme}://{endpoint.authority}"
         try:
             async with asyncio.timeout(self._settings.connect_timeout_s):
-                (await self._session.head(address, allow_redirects=False)).close()
-        except aiohttp.ClientResponseError:
+                (await self._line.ask("HEAD", origin, "/", (("host", endpoint.authority),))).close()
+        except aiohttp.ClientPayloadError:
             pass  # an answer all the same: Ceph RGW sends the end of a body behind the one to a HEAD
         except (TimeoutError, aiohttp.ClientError, OSError) as error:
             self._endpoints.rest(endpoint, monotonic())
-            return f"{address}: {type(error).__name__}"
+            return f"{origin}/: {type(error).__name__}"
         self._endpoints.seen(endpoint)
         return ""
 

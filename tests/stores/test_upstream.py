@@ -3,7 +3,7 @@ from __future__ import annotations
 import asyncio
 import socket
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -289,6 +289,18 @@ async def test_a_refused_connection_is_told_at_once() -> None:
         with pytest.raises(ApiError) as raised:
             await ask(upstream)
     assert raised.value.kind is UPSTREAM_UNREACHABLE
+
+
+@pytest.mark.parametrize("looks", [True, False], ids=["a look", "a client's HEAD"])
+async def test_nothing_follows_an_answer_to_head_that_may_yet_get_a_last_chunk(looks: bool) -> None:  # noqa: FBT001
+    """Ceph RGW sends that chunk, and so late that it would begin the answer to the next request."""
+    async with both(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", OK) as (store, upstream):
+        if looks:
+            assert await upstream.failure() == ""
+        else:
+            await ask(upstream, replace(GET, method="HEAD"))
+        assert await ask(upstream) == b"ok"
+    assert [(seen.connection, seen.method) for seen in store.requests] == [(1, "HEAD"), (2, "GET")]
 
 
 async def test_a_store_answers_a_look_even_if_it_ends_every_answer_with_a_last_chunk() -> None:
