@@ -1,5 +1,5 @@
 # The first two targets are all that a newcomer needs: `make run` and `make test`.
-.PHONY: run test coverage check bench hostile fuzz-scores killed-tasks broken-requests live-long compatibility rolling-restarts
+.PHONY: run test coverage check bench hostile fuzz-scores killed-tasks broken-requests live-long soak compatibility rolling-restarts
 .PHONY: fit reference lock image-root clean
 .PHONY: test-programs test-stored test-deploy test-imaging test-rest test-proven
 
@@ -79,6 +79,10 @@ rolling-restarts: $(VENV)/.installed-test
 # Longer forms of tests on the real stores: every client's uploads, 200 awkward keys, and a larger file in small parts.
 live-long: $(VENV)/.installed-test
 	LIVE_LONG=1 $(BIN)/python -m pytest -q $(addprefix tests/sdk/test_live_,resume.py keys.py small_parts.py) $(ARGS)
+
+# Everything at once on each real store, for two minutes.
+soak: $(VENV)/.installed-test
+	SOAK_SECONDS=120 $(BIN)/python -m pytest -q tests/http/test_soak.py $(ARGS)
 
 killed-tasks: $(VENV)/.installed-test
 	KILLED_TASKS=1000 $(BIN)/python -m pytest -q tests/journeys/test_tasks_killed.py $(ARGS)
