@@ -18,7 +18,6 @@ from urllib.parse import urlencode
 import pytest
 
 from gateway.app import utc_now
-from gateway.auth import aws_v4
 from gateway.commands.config import show_config
 from gateway.settings import SettingsError, load
 from gateway.telemetry_settings import header_pairs
@@ -64,17 +63,7 @@ class Watched:
         """Send a signed URL's request."""
         path, _, query = target.partition("?")
         place = self.served.place
-        signed = aws_v4.presign(
-            method,
-            path,
-            query,
-            place.authority,
-            access_key_id=place.key_id,
-            secret=place.secret,
-            region="us-east-1",
-            expires_s=600,
-            now=utc_now(),
-        )
+        signed = place.presigned(method, path, query)
         connection = http.client.HTTPConnection(place.authority, timeout=60)
         connection.request(method, f"{path}?{signed}", headers={"traceparent": traceparent} if traceparent else {})
         answer = connection.getresponse()

@@ -15,14 +15,13 @@ from contextlib import asynccontextmanager, suppress
 from dataclasses import fields
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 from cryptography import x509
 
 from gateway import app
 from gateway.app import listen_on, renew
-from gateway.auth import aws_v4
 from gateway.commands.config import read
 from gateway.dialects.base import Rendered
 from gateway.errors import UPSTREAM_UNREACHABLE
@@ -293,9 +292,7 @@ def test_a_long_body_comes_whole_where_the_client_speaks_tls(authority: Authorit
     store = FakeStore(objects={"/demo/key": LONG})
     with threaded_store(store) as endpoint, serving(tmp_path, endpoint, more_settings=more) as gateway:
         place = gateway.place
-        key: dict[str, Any] = {"access_key_id": place.key_id, "secret": place.secret, "region": "us-east-1"}
-        query = aws_v4.presign("GET", "/demo/key", "", place.authority, now=NOW, expires_s=600, **key)
-        url = f"https://{place.authority}/demo/key?{query}"
+        url = f"https://{place.authority}/demo/key?{place.presigned('GET', '/demo/key')}"
         with urllib.request.urlopen(url, timeout=10, context=client(tmp_path)) as answer:
             assert answer.read() == LONG
 

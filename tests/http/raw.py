@@ -44,7 +44,7 @@ class Ask:
         path, query = self.path.format(via=via), self.query
         signature: tuple[tuple[str, str], ...] = ()
         if self.signed == "query":
-            query = self._presigned(place, path)
+            query = place.presigned(self.method, path, self.query)
         elif self.signed != "no":
             signature = self._signature(place, path)
         if self.signed == "wrong":
@@ -69,16 +69,6 @@ class Ask:
             secret=place.secret,
             region="us-east-1",
             payload=UNSIGNED,
-            now=utc_now(),
-        )
-
-    def _presigned(self, place: Place, path: str) -> str:
-        return aws_v4.presign(
-            *(self.method, path, self.query, place.authority),
-            access_key_id=place.key_id,
-            secret=place.secret,
-            region="us-east-1",
-            expires_s=600,
             now=utc_now(),
         )
 

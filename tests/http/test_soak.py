@@ -11,6 +11,7 @@ import os
 import random
 import time
 from collections import Counter
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -18,8 +19,6 @@ import aiohttp
 import pytest
 from yarl import URL
 
-from gateway.app import utc_now
-from gateway.auth import aws_v4
 from gateway.errors import SCORERS_BUSY
 from tests.digests import md5
 from tests.imaging.pictures import encode, photo_like
@@ -33,6 +32,7 @@ if TYPE_CHECKING:
 
 SECONDS = float(os.environ.get("SOAK_SECONDS", "4"))
 CLIENTS = 24
+SCORE = "x-oss-process=image%2Fscore"
 pytestmark = [pytest.mark.store, pytest.mark.timeout(SECONDS + 120)]
 # Below and above what is spliced, and what is not a whole number of anything.
 SIZES = (0, 1, 10_240, 65_836, 300_000, 2**20, 5 * 2**20 + 7)
@@ -51,22 +51,11 @@ class Soak:
     place: Place
     session: aiohttp.ClientSession
     done: Counter[str] = field(default_factory=Counter)
-    scores: dict[str, object] = field(default_factory=dict)
+    scores: dict[str, bytes] = field(default_factory=dict)
 
     def url(self, method: str, key: str, query: str = "") -> URL:
         path = f"/{BUCKET}/{key}"
-        signed = aws_v4.presign(
-            method,
-            path,
-            query,
-            self.place.authority,
-            access_key_id=self.place.key_id,
-            secret=self.place.secret,
-            region="us-east-1",
-            expires_s=600,
-            now=utc_now(),
-        )
-        return URL(f"http://{self.place.authority}{path}?{signed}", encoded=True)
+        return URL(f"http://{self.place.authority}{path}?{self.place.presigned(method, path, query)}", encoded=True)
 
     async def get(
         self, key: str, query: str = "", headers: Mapping[str, str] | None = None
@@ -77,6 +66,12 @@ class Soak:
     async def put(self, key: str, body: bytes) -> None:
         async with self.session.put(self.url("PUT", key), data=io.BytesIO(body)) as answer:
             assert answer.status == 200, await answer.text()
+
+    async def put_picture(self, dice: random.Random) -> tuple[str, str]:
+        """Upload one of the pictures under a new key; return its name and that key."""
+        name, key = dice.choice([*PICTURES]), f"soak/{dice.getrandbits(64)}.jpg"
+        await self.put(key, PICTURES[name])
+        return name, key
 
 
 async def downloads(soak: Soak, dice: random.Random) -> None:
@@ -118,15 +113,14 @@ async def misses(soak: Soak, _dice: random.Random) -> None:
 
 
 async def uploads(soak: Soak, dice: random.Random) -> None:
-    key, body = f"soak/up-{dice.randrange(CLIENTS)}-{dice.getrandbits(64)}", dice.randbytes(dice.choice((0, 70_000)))
+    key, body = f"soak/{dice.getrandbits(64)}", dice.randbytes(dice.choice((0, 70_000)))
     await soak.put(key, body)
     assert (await soak.get(key))[::2] == (200, body)
 
 
 async def scores(soak: Soak, dice: random.Random) -> None:
-    name, key = dice.choice([*PICTURES]), f"soak/{dice.getrandbits(64)}.jpg"
-    await soak.put(key, PICTURES[name])
-    status, _, body = await soak.get(key, "x-oss-process=image%2Fscore")
+    name, key = await soak.put_picture(dice)
+    status, _, body = await soak.get(key, SCORE)
     if status == SCORERS_BUSY.status and SCORERS_BUSY.code_for("oss").encode() in body:
         return  # its queue is bounded
     assert status == 200, body
@@ -135,13 +129,10 @@ async def scores(soak: Soak, dice: random.Random) -> None:
 
 
 async def tires_of_a_score(soak: Soak, dice: random.Random) -> None:
-    name, key = dice.choice([*PICTURES]), f"soak/{dice.getrandbits(64)}.jpg"
-    await soak.put(key, PICTURES[name])
-    try:
+    _, key = await soak.put_picture(dice)
+    with suppress(TimeoutError):
         async with asyncio.timeout(dice.random() * 0.1):
-            await soak.get(key, "x-oss-process=image%2Fscore")
-    except TimeoutError:
-        pass
+            await soak.get(key, SCORE)
 
 
 OFTEN: tuple[Callable[[Soak, random.Random], Awaitable[None]], ...] = (downloads, reads_a_range, goes_away)

@@ -10,8 +10,6 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from gateway.app import utc_now
-from gateway.auth import aws_v4
 from tests.served import Served, serving
 
 if TYPE_CHECKING:
@@ -68,19 +66,8 @@ def resident_bytes(pid: int, field: str) -> int:
 
 @contextmanager
 def opened(gateway: Served, path: str) -> Iterator[http.client.HTTPResponse]:
-    query = aws_v4.presign(
-        "GET",
-        path,
-        "",
-        gateway.place.authority,
-        access_key_id=gateway.place.key_id,
-        secret=gateway.place.secret,
-        region="us-east-1",
-        expires_s=600,
-        now=utc_now(),
-    )
     with closing(http.client.HTTPConnection(gateway.place.authority, timeout=60)) as connection:
-        connection.request("GET", f"{path}?{query}")
+        connection.request("GET", f"{path}?{gateway.place.presigned('GET', path)}")
         with connection.getresponse() as answer:
             yield answer
 
