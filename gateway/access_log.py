@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import json
 import re
-from dataclasses import dataclass
+from json.encoder import encode_basestring_ascii as quoted
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -28,24 +27,20 @@ def is_chosen(request_id: str, status: int, settings: TelemetrySettings) -> bool
     return status == 0 or status >= 500 or int(request_id[:8], 16) < settings.sample * 2**32
 
 
-@dataclass(frozen=True, slots=True)
-class AccessLine:
-    """One request's line, written when a handler wants it as text; those that write their own form never ask."""
-
-    told: Mapping[str, str | int]
-    log_format: str
-
-    def __str__(self) -> str:
-        return line(self.told, self.log_format)
-
-
 def line(told: Mapping[str, str | int], log_format: str) -> str:
     """Return one line of printable ASCII: key=value with JSON's quotes where they are needed, else a JSON object."""
-    if log_format != "logfmt":
-        return json.dumps(told, ensure_ascii=True)
-    return " ".join(f"{name}={_value(value)}" for name, value in told.items())
+    if log_format == "logfmt":
+        return " ".join(f"{name}={_value(value)}" for name, value in told.items())
+    fields = [
+        f'"{name}": {quoted(value) if isinstance(value, str) else _number(value)}' for name, value in told.items()
+    ]
+    return f"{{{', '.join(fields)}}}"
 
 
 def _value(value: str | int) -> str:
-    text = value if isinstance(value, str) else json.dumps(value)
-    return text if _PLAIN.fullmatch(text) else json.dumps(text, ensure_ascii=True)
+    text = value if isinstance(value, str) else _number(value)
+    return text if _PLAIN.fullmatch(text) else quoted(text)
+
+
+def _number(value: int) -> str:
+    return str(value).lower()  # of True and False as well

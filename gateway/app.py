@@ -19,6 +19,7 @@ from gateway.credentials import KeyFileError
 from gateway.handler import Gateway
 from gateway.journeys.cloud_tasks import task_runner
 from gateway.journeys.vendor_call import Services
+from gateway.journeys.who import Who
 from gateway.listener import PublicServer
 from gateway.live_gateway import LiveGateway, follow_settings, scorer_clients
 from gateway.quotas import Quotas
@@ -208,7 +209,7 @@ async def compose(
     gateway = Gateway(
         services=services,
         hosts=host_map(settings),
-        face=public_face(settings),
+        who=Who(services, host_map(settings), public_face(settings), telemetry),
         trusted=trusted_networks(settings),
         default_dialect=default_dialect(settings),
         telemetry=telemetry,

@@ -60,11 +60,13 @@ class Statement:
     def matches(self, action: str, ref: ObjectRef, address: Address | None) -> bool:
         """Tell whether this statement speaks about the action on the object (or on the bucket, key `""`)."""
         resource = f"{ref.bucket}/{ref.key}" if ref.key else ref.bucket
-        return self.concerns(action, address) and any(_like(resource, pattern) for pattern in self.resources)
+        return self.concerns(action, address) and (
+            "*" in self.resources or any(_like(resource, pattern) for pattern in self.resources)
+        )
 
     def concerns(self, action: str, address: Address | None) -> bool:
         """Tell whether this statement speaks about the action from this address, on whatever resource."""
-        if not any(_like(action.lower(), pattern.lower()) for pattern in self.actions):
+        if not _is_among(action, self.actions):
             return False
         if address is None and self.networks:
             return self.effect == "deny"
@@ -89,6 +91,11 @@ def _compiled(pattern: str) -> re.Pattern[str]:
 
 def _like(text: str, pattern: str) -> bool:
     return _compiled(pattern).match(text) is not None
+
+
+@lru_cache(maxsize=4096)
+def _is_among(action: str, patterns: tuple[str, ...]) -> bool:
+    return any(_like(action.lower(), pattern.lower()) for pattern in patterns)
 
 
 def _network(text: str) -> Network:

@@ -7,35 +7,32 @@ from functools import partial
 from time import monotonic, perf_counter
 from typing import TYPE_CHECKING, assert_never
 
-from gateway.auth import identify
-from gateway.auth.candidates import PublicFace, candidates, difference
-from gateway.auth.explain import Surroundings, explain
+from gateway.auth.proven import ProvenUrl
 from gateway.authorise import authorise, needed
 from gateway.credentials import ANONYMOUS
-from gateway.dialects import registry, rights
+from gateway.dialects import registry
 from gateway.dialects.base import Analyse, AnswerContext, Dialect, Forward, VendorDialect
 from gateway.errors import INTERNAL_ERROR, SIGNATURE_DOES_NOT_MATCH, ApiError
 from gateway.journeys import post_form, vendor_api
 from gateway.journeys.analyse import analyse
 from gateway.journeys.cors import Crossing
 from gateway.journeys.forward import forward
+from gateway.journeys.post_form import PostForm
 from gateway.journeys.rate import rated
 from gateway.journeys.save import save, spelled_out
 from gateway.journeys.vendor_call import Call, Services, at_store, store_for
 from gateway.proxies import believed, parse_address
-from gateway.request import HostMap, RequestHead, Target, locate, query_without
+from gateway.request import HostMap, RequestHead, Target, locate
 from gateway.settings import route
 from gateway.wire import ClientGoneError, Exchange, read_head
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from datetime import datetime
 
-    from gateway.auth.base import Scheme
-    from gateway.auth.identify import Verified
     from gateway.connection import Incoming
     from gateway.dialects.base import Rendered
-    from gateway.journeys.post_form import PostForm, ProvenForm
+    from gateway.journeys.post_form import ProvenForm
+    from gateway.journeys.who import Shown, Who
     from gateway.proxies import Network
     from gateway.telemetry import RequestRecord, Telemetry
 
@@ -46,7 +43,7 @@ class Gateway:
 
     services: Services
     hosts: HostMap
-    face: PublicFace
+    who: Who
     trusted: Sequence[Network]
     default_dialect: str
     telemetry: Telemetry
@@ -81,24 +78,27 @@ class Gateway:
         form: PostForm | None = None
         try:
             head = believed(read_head(request), self.trusted)
-            context = self._context(record, head.method, head.authority, head.raw_path)
-            claimed = identify.recognised(head)
-            schemes = tuple([scheme.NAME for scheme in claimed])
+            if (head.authority, head.raw_path) != (context.host, context.resource):  # as only proxies make it
+                context = self._context(record, head.method, head.authority, head.raw_path)
+            shown = self.who.shown(head)
+            schemes = (shown.claim.scheme,) if isinstance(shown, ProvenUrl) else tuple([each.NAME for each in shown])
             if vendor := registry.reserved(head, schemes, self.services.reserved):
                 dialect, record.dialect = vendor, vendor.NAME
                 await vendor_api.answer(Call(self.services, exchange, head, record, context), vendor)
                 return
             dialect = registry.select(head, schemes, self.hosts, self.default_dialect)
             record.dialect, record.scheme = dialect.NAME, "+".join(schemes)
-            form = await post_form.begin(exchange, head, locate(head, self.hosts))
+            # Where: exactly one bucket and key, before anybody is believed.
+            target = locate(head, self.hosts)
+            form = await post_form.begin(exchange, head, target)
             if form is not None:  # its claim is among its fields, so they say what it speaks
                 dialect = registry.select(head, form.schemes, self.hosts, self.default_dialect)
                 record.dialect, record.scheme = dialect.NAME, "+".join(form.schemes)
-            await self._journey(head, form or claimed, dialect, exchange, record, context)
+            await self._journey(head, target, form or shown, dialect, exchange, record, context)
         except ApiError as error:
             record.refused(error := self.services.quotas.charged(error, head.peer if head else "", monotonic()))
             if head and not form and error.kind is SIGNATURE_DOES_NOT_MATCH:
-                error = self._explained(error, head)
+                error = self.who.explained(error, head)
             await exchange.refuse(dialect.render_error(error, context))
         except (ClientGoneError, GeneratorExit):
             raise
@@ -109,26 +109,26 @@ class Gateway:
     async def _journey(
         self,
         head: RequestHead,
-        shown: PostForm | tuple[Scheme, ...],
+        target: Target,
+        shown: PostForm | Shown,
         dialect: Dialect,
         exchange: Exchange,
         record: RequestRecord,
         context: AnswerContext,
     ) -> None:
         services = self.services
-        # Where: exactly one bucket and key, before anybody is believed.
-        target = locate(head, self.hosts)
         record.bucket, record.key = target.ref.bucket, target.ref.key
-        crossing = Crossing(head, target, partial(route, services.settings), services.upstreams)
-        exchange.rules_for_pages = crossing.rules
-        if crossing.is_preflight:  # it carries no signature, and learns nothing but the store's rules
-            services.quotas.admit(head.peer, monotonic())
-            await crossing.preflight(exchange)
-            return
+        if head.method == "OPTIONS" or head.header("origin"):
+            crossing = Crossing(head, target, partial(route, services.settings), services.upstreams)
+            exchange.rules_for_pages = crossing.rules
+            if crossing.is_preflight:  # it carries no signature, and learns nothing but the store's rules
+                services.quotas.admit(head.peer, monotonic())
+                await crossing.preflight(exchange)
+                return
         # Who: a verified identity, or the anonymous one. What proved it is used up, and gone from the head.
         proven: ProvenForm | None = None
-        if isinstance(shown, tuple):
-            verified, head = self._identify(head, shown, target, record, context.now)
+        if not isinstance(shown, PostForm):
+            verified, head = self.who.verified(head, shown, target, record, context.now)
         else:  # from here on a form is the PUT that it stands for
             max_life_s = services.settings.keys.max_url_life_s
             proven = post_form.prove(shown, head, target, dialect, services.keys.current, services.clock(), max_life_s)
@@ -166,33 +166,6 @@ class Gateway:
                 await exchange.send(rendered)
             case _:
                 assert_never(intent)
-
-    def _identify(
-        self, head: RequestHead, claimed: tuple[Scheme, ...], target: Target, record: RequestRecord, now: datetime
-    ) -> tuple[Verified, RequestHead]:
-        found = identify.find_claim(head, claimed)
-        heads = candidates(head, found[1], target, self.face, partial(locate, hosts=self.hosts)) if found else ()
-        with record.verifying():
-            verified = identify.identify(heads, found, target, self.services.keys.current, now)
-        record.identity = verified.identity.name
-        if found is None or verified.signed_as is None:
-            return verified, head
-        record.signed_as = difference(head, verified.signed_as)
-        scheme, claim = found
-        identify.check_life(claim, now, self.services.settings.keys.max_url_life_s)
-        setting = self.services.settings.dialects.cos.unsigned_process
-        if identify.check_process_coverage(claim, target, registry.process_parameters(head), cos_unsigned=setting):
-            self.telemetry.uncovered(record)
-        rights.refuse_uncovered(claim.covers, (parameter.name for parameter in head.parameters))
-        used_up = scheme.CLAIM_PARAMETERS if claim.in_query else frozenset()
-        raw_query = query_without(head.parameters, used_up)
-        return verified, head if raw_query == head.raw_query else head.with_query(raw_query)
-
-    def _explained(self, error: ApiError, head: RequestHead) -> ApiError:
-        if not self.services.settings.server.explain_refusals:
-            return error
-        around = Surroundings(self.services.keys.current, self.hosts, self.face, self.services.clock())
-        return ApiError(error.kind, error.detail, fields=(*error.fields, *explain(head, around)))
 
     def _context(self, record: RequestRecord, method: str, host: str, resource: str) -> AnswerContext:
         return AnswerContext(record.request_id, method, host, resource, self.services.clock())

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from gateway.imaging.pool import ScorerClient
 from gateway.imaging.vendor_limits import strict
+from gateway.journeys.who import Who
 from gateway.log_lines import write_as
 from gateway.settings import (
     SettingsError,
@@ -87,7 +88,7 @@ class LiveGateway:
         self.current = replace(
             old,
             hosts=host_map(settings),
-            face=public_face(settings),
+            who=Who(services, host_map(settings), public_face(settings), telemetry),
             trusted=trusted_networks(settings),
             default_dialect=default_dialect(settings),
             services=services,

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, replace
-from functools import cached_property, lru_cache
-from typing import TYPE_CHECKING, Literal, NamedTuple
+from functools import lru_cache
+from typing import TYPE_CHECKING, Generic, Literal, NamedTuple, TypeVar, overload
 from urllib.parse import quote_from_bytes, unquote_to_bytes
 
 from gateway.errors import INVALID_ARGUMENT, INVALID_REQUEST, ApiError
@@ -32,6 +32,7 @@ HOP_BY_HOP = frozenset(
 
 
 _SHORT = 128  # characters; what is longer is not worth remembering
+_WORTH_REMEMBERING = 4096  # the same, of a query
 _UNRESERVED = re.compile(r"[A-Za-z0-9._~-]*")
 
 
@@ -66,14 +67,39 @@ def parse_query(raw_query: str) -> tuple[Parameter, ...]:
     """Split at `&`, then at the first `=`; empty pieces (`a&&b`) count as nothing."""
     if not raw_query:
         return ()
-    found = []
-    for piece in raw_query.split("&"):
-        name, _, value = piece.partition("=")
-        if "%" in piece or not piece.isascii():
-            name, value = percent_decode(name), percent_decode(value)
-        if piece:
-            found.append(Parameter(piece, name, value))
-    return tuple(found)
+    pieces = [piece for piece in raw_query.split("&") if piece]
+    return tuple([_parameter(each) if len(each) <= _SHORT else _parameter.__wrapped__(each) for each in pieces])
+
+
+@lru_cache(maxsize=4096)  # most of what a client says in a query it says again and again
+def _parameter(piece: str) -> Parameter:
+    name, _, value = piece.partition("=")
+    return Parameter(piece, percent_decode(name), percent_decode(value))
+
+
+_Owner = TypeVar("_Owner")
+_Value = TypeVar("_Value")
+
+
+class _Once(Generic[_Owner, _Value]):
+    """A property found out once for each object. `functools.cached_property` does the same, and locks until 3.12."""
+
+    def __init__(self, find: Callable[[_Owner], _Value]) -> None:
+        self._find = find
+        self._name = find.__name__
+        self.__doc__ = find.__doc__
+
+    @overload
+    def __get__(self, owner: None, kind: type[_Owner]) -> _Once[_Owner, _Value]: ...
+
+    @overload
+    def __get__(self, owner: _Owner, kind: type[_Owner]) -> _Value: ...
+
+    def __get__(self, owner: _Owner | None, kind: type[_Owner]) -> _Once[_Owner, _Value] | _Value:
+        if owner is None:
+            return self
+        value = owner.__dict__[self._name] = self._find(owner)
+        return value
 
 
 @dataclass(frozen=True)
@@ -93,17 +119,19 @@ class RequestHead:
     peer: str = ""
     secure: bool = False
 
-    @cached_property
+    @_Once
     def parameters(self) -> tuple[Parameter, ...]:
-        """The query as parameters, in wire order."""
+        """Return the query as parameters, in wire order."""
         return parse_query(self.raw_query)
 
-    @cached_property
+    @_Once
+    def parameter_names(self) -> tuple[str, ...]:
+        """Return the query's names, decoded, in wire order; what follows from them alone is remembered `by_names`."""
+        return tuple([name for _, name, _ in self.parameters])
+
+    @_Once
     def _values(self) -> Mapping[str, tuple[str, ...]]:
-        found: dict[str, tuple[str, ...]] = {}
-        for name, value in self.headers:
-            found[name] = (*found.get(name, ()), value.strip(" \t"))
-        return found
+        return _by_name([(name, value.strip(" \t")) for name, value in self.headers])
 
     def header(self, name: str) -> str | None:
         """Return the value of a header (lower-case name), repeated ones joined by `,`; None when it is absent."""
@@ -117,20 +145,17 @@ class RequestHead:
             raise ApiError(INVALID_REQUEST, f"header {name} sent {len(values)} times")
         return values[0] if values else ""
 
-    @cached_property
-    def _parameter_values(self) -> Mapping[str, list[str]]:
-        found: dict[str, list[str]] = {}
-        for parameter in self.parameters:
-            found.setdefault(parameter.name, []).append(parameter.value)
-        return found
+    @_Once
+    def _parameter_values(self) -> Mapping[str, tuple[str, ...]]:
+        return _by_name([(name, value) for _, name, value in self.parameters])
 
     def has_parameter(self, *names: str) -> bool:
         """Tell whether a query parameter of exactly one of these decoded names is there."""
         return not self._parameter_values.keys().isdisjoint(names)
 
-    def parameter_values(self, name: str) -> list[str]:
+    def parameter_values(self, name: str) -> tuple[str, ...]:
         """Return the decoded values of all query parameters of exactly this decoded name."""
-        return self._parameter_values.get(name, [])
+        return self._parameter_values.get(name, ())
 
     def parameter(self, name: str) -> str | None:
         """Return the decoded value of a parameter that may occur once; None when absent. Raises INVALID_REQUEST."""
@@ -141,17 +166,38 @@ class RequestHead:
 
     def with_query(self, raw_query: str) -> RequestHead:
         """Return the head with another query; what was found in its headers stays found."""
-        found = self.__dict__ | {"raw_query": raw_query}
-        found.pop("parameters", None)
-        found.pop("_parameter_values", None)
         head = object.__new__(RequestHead)
-        head.__dict__.update(found)
+        found = head.__dict__
+        found.update(self.__dict__)
+        found["raw_query"] = raw_query
+        for of_query in ("parameters", "parameter_names", "_parameter_values"):
+            found.pop(of_query, None)
         return head
 
     @property
     def host(self) -> str:
         """The authority without its port, lower-case."""
         return _host(self.authority)
+
+
+def _by_name(pairs: list[tuple[str, str]]) -> Mapping[str, tuple[str, ...]]:
+    found = {name: (value,) for name, value in pairs}
+    if len(found) < len(pairs):
+        found.clear()
+        for name, value in pairs:
+            found[name] = (*found.get(name, ()), value)
+    return found
+
+
+def by_names(function: Callable[[tuple[str, ...]], _Value]) -> Callable[[RequestHead], _Value]:
+    """Answer for a request what follows from its parameters' names alone; clients send the same few sets of them."""
+    remembered = lru_cache(maxsize=512)(function)
+
+    def of_request(head: RequestHead) -> _Value:
+        names = head.parameter_names
+        return remembered(names) if len(head.raw_query) <= _WORTH_REMEMBERING else function(names)
+
+    return of_request
 
 
 def with_blanks(head: RequestHead) -> RequestHead:

@@ -5,16 +5,18 @@ from __future__ import annotations
 import asyncio
 import logging
 import resource
-import secrets
 from collections import Counter
 from contextlib import suppress
 from dataclasses import dataclass, field, fields
 from operator import attrgetter
 from pathlib import Path
+from random import getrandbits
+from time import time
 from typing import TYPE_CHECKING
 
 from gateway import errors, metrics, spans
-from gateway.access_log import AccessLine, is_chosen, is_slow
+from gateway.access_log import is_chosen, is_slow
+from gateway.log_lines import AccessRecord
 from gateway.scoreboard import Counts
 from gateway.telemetry_settings import TelemetrySettings
 from gateway.tracing import TRACEPARENT, new_traceparent, trace_id
@@ -119,12 +121,13 @@ class Telemetry:
 
     def begin(self, method: str = "", traceparent: str = "") -> RequestRecord:
         """Give a request its id, and its trace to what is asked of the store on its behalf."""
-        record = RequestRecord(secrets.token_hex(12).upper(), method=method)
-        trace = traceparent if trace_id(traceparent) else ""
+        record = RequestRecord(f"{getrandbits(96):024X}", method)
+        trace = traceparent if traceparent and trace_id(traceparent) else ""
         if not trace and self.settings.new_traces:
             trace = new_traceparent(record.request_id)
         TRACEPARENT.set(trace)
-        record.trace_id = trace_id(trace)
+        if trace:
+            record.trace_id = trace_id(trace)
         if self.tracer is not None:
             record.trace_id = self.tracer.begin(method, traceparent) or record.trace_id
         return record
@@ -140,7 +143,7 @@ class Telemetry:
             told = {name: value for name, value in zip(_TOLD, _told(record), strict=True) if value}
             if slow:
                 told["slow"] = True
-            _access.log(level, "%s", AccessLine(told, self.settings.log_format), extra={"told": told})
+            _access.handle(AccessRecord(level, time(), told, self.settings.log_format))
 
     def _count(self, record: RequestRecord) -> None:
         dialect = record.dialect or "none"

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 _STATUSES = frozenset(HTTPStatus)
 _MAX_PARAMETERS = 256
+_SHORT = 64  # bytes; longer names of headers are not worth remembering
 _ALLOW_ORIGIN = "access-control-allow-origin"
 _ABSOLUTE = re.compile(r"(?i:https?)://(?P<authority>[^/?#]+)")
 # No user information, no blanks; empty only where HTTP/1.0 sends no Host.
@@ -62,6 +63,7 @@ class Exchange:
         self.received_bytes = 0
         self.rules_for_pages: Callable[[], Awaitable[Headers]] | None = None  # what CORS adds to our own answers
         self._told: Headers = ()
+        self._told_names: tuple[str, ...] = ()  # of the same headers, lower-case
         self._held = b""  # a head that waits for the first piece of the body
         self._framing = _Framing.NONE
         self._missing_bytes = 0  # of the length that was declared
@@ -76,7 +78,7 @@ class Exchange:
 
     def told(self, name: str) -> str:
         """Return a header of the answer that was begun, by its lower-case name; `""` when it has none."""
-        return next((value for given, value in self._told if given.lower() == name), "")
+        return self._told[self._told_names.index(name)][1] if name in self._told_names else ""
 
     @property
     def declared_length(self) -> int | None:
@@ -193,14 +195,14 @@ class Exchange:
             # Whether the body still comes is the client's choice, so what follows on this connection cannot be told.
             incoming.stays_open = False
         lines = [f"HTTP/{incoming.version.major}.{incoming.version.minor} {status} {_phrase(status, reason)}"]
-        names = [name.lower() for name, _ in headers]
+        names = self._told_names = tuple([name.lower() for name, _ in headers])
         length = int(headers[names.index("content-length")][1]) if "content-length" in names else None
         # How this connection frames the body is told below; an answer 204 has none, and no length.
         unsaid = ("transfer-encoding", "content-length") if status == 204 else ("transfer-encoding",)
         lines += [
             f"{name}: {value}" for lower, (name, value) in zip(names, headers, strict=True) if lower not in unsaid
         ]
-        if self._request_id and not any(name.endswith("request-id") for name in names):
+        if self._request_id and not _names_a_request_id(names):
             lines.append(f"X-Request-Id: {self._request_id.lower()}")
         if "date" not in names:
             lines.append(_date(int(time())))
@@ -235,6 +237,11 @@ class Exchange:
                 raise ClientGoneError from error
 
 
+@lru_cache(maxsize=256)  # a store's answers have the same few sets of headers
+def _names_a_request_id(names: tuple[str, ...]) -> bool:
+    return any(name.endswith("request-id") for name in names)
+
+
 @lru_cache(maxsize=2)
 def _date(second: int) -> str:
     return f"Date: {formatdate(second, usegmt=True)}"
@@ -267,11 +274,14 @@ def read_head(request: Incoming) -> RequestHead:
         )
     if request.method == "CONNECT":
         raise ApiError(METHOD_NOT_ALLOWED, "CONNECT")
-    fields = [(_name(name), value.decode("utf-8", "surrogateescape")) for name, value in request.raw_headers]
+    fields = [
+        (_name(name) if len(name) <= _SHORT else _name.__wrapped__(name), value.decode("utf-8", "surrogateescape"))
+        for name, value in request.raw_headers
+    ]
     hosts = [value for name, value in fields if name == "host"]
     if len(hosts) > 1 or (not hosts and not request.is_http_1_0):
         raise ApiError(INVALID_REQUEST, f"{len(hosts)} Host headers")
-    if not all(value.isascii() or _is_utf8(value) for _, value in fields):
+    if not (text := "".join([value for _, value in fields])).isascii() and not _is_utf8(text):
         raise ApiError(INVALID_REQUEST, "a header is not UTF-8", message="A header holds bytes that are not UTF-8.")
     target, authority = _split_target(request.raw_path, hosts[0] if hosts else "")
     raw_path, _, raw_query = target.partition("?")
@@ -292,8 +302,7 @@ def _name(raw: bytes) -> str:
 
 def _split_target(target: str, host: str) -> tuple[str, str]:
     """Return (path and query, authority); an absolute form's own authority wins over the Host header."""
-    absolute = _ABSOLUTE.match(target)
-    if absolute:
+    if not target.startswith("/") and (absolute := _ABSOLUTE.match(target)):
         host, target = absolute["authority"], target[absolute.end() :]
         target = target if target.startswith("/") else f"/{target}"
     is_plain = target.isascii() and target.isprintable() and " " not in target and "#" not in target

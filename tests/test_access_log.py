@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from gateway.access_log import is_chosen, line
-from gateway.log_lines import LineFormatter
+from gateway.log_lines import TEXT, AccessRecord, LineFormatter, TextFormatter
 from gateway.settings import SettingsError, load
 from gateway.telemetry import Telemetry
 from gateway.telemetry_settings import TelemetrySettings
@@ -51,6 +51,23 @@ def test_every_line_has_time_level_and_logger_and_a_trace_is_no_second_line(log_
     else:
         assert 'level=error logger=gateway message="request A1 failed" trace="Traceback' in written[0]
         assert written[1].endswith("level=info logger=gateway.access request_id=A1 status=200")
+
+
+@pytest.mark.parametrize("created", [0.0, 1_764_163_999.9994, 1_764_164_000.0])
+def test_lines_for_people_are_those_of_the_format_and_an_access_record_is_like_any_other(created: float) -> None:
+    access = AccessRecord(logging.WARNING, created, {"request_id": "A1", "status": 200}, "text")
+    plain = logging.LogRecord("gateway.access", logging.WARNING, "", 0, access.getMessage(), None, None)
+    plain.created, plain.msecs = access.created, access.msecs
+    assert vars(plain).keys() <= vars(access).keys()
+    try:
+        json.loads("out of order")
+    except ValueError:
+        failed = logging.LogRecord("gateway", logging.ERROR, "", 0, "request %s failed", ("A1",), sys.exc_info())
+    ours, theirs = TextFormatter(), logging.Formatter(TEXT)
+    assert [ours.format(each) for each in (access, failed, plain)] == [
+        theirs.format(each) for each in (plain, failed, plain)
+    ]
+    assert (access.levelno, access.levelname, access.name) == (plain.levelno, plain.levelname, plain.name)
 
 
 def test_a_share_of_the_good_requests_is_chosen_and_every_failure() -> None:

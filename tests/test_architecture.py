@@ -91,7 +91,7 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "gateway.tracing": (),
     "gateway.telemetry": (
         *("gateway.errors", "gateway.scoreboard", "gateway.metrics", "gateway.access_log", "gateway.tracing"),
-        *("gateway.telemetry_settings", "gateway.spans"),
+        *("gateway.telemetry_settings", "gateway.spans", "gateway.log_lines"),
     ),
     "gateway.spans": ("gateway.request",),
     "gateway.otel": ("gateway.otel_", "gateway.scoreboard", "gateway.telemetry", "gateway.telemetry_settings"),
@@ -103,6 +103,10 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "gateway.journeys.cors": (
         *("gateway.auth.identify", "gateway.dialects.base", "gateway.errors", "gateway.journeys.forward"),
         *("gateway.request", "gateway.settings", "gateway.stores.upstream", "gateway.wire"),
+    ),
+    "gateway.journeys.who": (
+        *(*CORE, "gateway.auth.", "gateway.dialects.registry", "gateway.dialects.rights"),
+        *("gateway.journeys.vendor_call", "gateway.telemetry"),
     ),
     "gateway.quotas": ("gateway.errors",),
     "gateway.stores.keys": ("gateway.credentials", "gateway.errors", "gateway.stores.upstream_settings"),
@@ -119,7 +123,8 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "gateway.stores.breaker": (),
     "gateway.stores.flow": (),
     "gateway.stores.tries": ("gateway.errors", "gateway.stores.breaker", "gateway.stores.endpoints"),
-    "gateway.stores.exchange": ("gateway.request",),
+    "gateway.stores.exchange": ("gateway.request", "gateway.stores.patience"),
+    "gateway.stores.patience": (),
     "gateway.stores.answer": ("gateway.errors", "gateway.request", "gateway.splice", "gateway.stores.exchange"),
     "gateway.stores.spool": ("gateway.errors",),
     "gateway.stores.endpoints": ("gateway.stores.breaker",),
@@ -164,7 +169,7 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
         *("gateway.credentials", "gateway.handler", "gateway.imaging.pool", "gateway.settings", "gateway.telemetry"),
         *("gateway.listener", "gateway.quotas", "gateway.imaging.vendor_limits", "gateway.scoreboard"),
         *("gateway.key_file", "gateway.stores.ledger", "gateway.journeys.vendor_call", *STORES),
-        *("gateway.stores.fetch", "gateway.stores.fetch_rules", "gateway.stores.task_ledger"),
+        *("gateway.stores.fetch", "gateway.stores.fetch_rules", "gateway.stores.task_ledger", "gateway.journeys.who"),
         *("gateway.journeys.cloud_tasks", "gateway.journeys.tasks", "gateway.admin", "gateway.store_watch"),
         *("gateway.tls", "gateway.store_events", "gateway.live_gateway", "gateway.live_settings", "gateway.otel"),
     ),
@@ -172,7 +177,7 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "gateway.live_gateway": (
         *("gateway.dialects.base", "gateway.errors", "gateway.handler", "gateway.live_settings", "gateway.log_lines"),
         *("gateway.imaging.pool", "gateway.imaging.vendor_limits", "gateway.settings", "gateway.telemetry"),
-        *("gateway.stores.fetch", "gateway.stores.fetch_rules", "gateway.connection"),
+        *("gateway.stores.fetch", "gateway.stores.fetch_rules", "gateway.connection", "gateway.journeys.who"),
     ),
     "gateway.store_events": ("gateway.metrics", "gateway.scoreboard", "gateway.stores.breaker"),
     "gateway.supervisor": (

@@ -84,14 +84,16 @@ async def test_the_connection_and_the_gateway_go_on_after_the_unexpected(
     assert statuses(gateway) == [500, 200]
 
 
-@pytest.mark.parametrize("place", ["registry.select", "locate", "identify.identify", "route"])
+@pytest.mark.parametrize(
+    "place", ["handler.registry.select", "handler.locate", "journeys.who.identify.identify", "handler.route"]
+)
 async def test_a_failure_anywhere_on_the_way_is_answered(
     gateway: GatewayUnderTest, store: FakeStore, monkeypatch: pytest.MonkeyPatch, place: str
 ) -> None:
     def broken(*_: object) -> None:
         raise RuntimeError
 
-    monkeypatch.setattr(f"gateway.handler.{place}", broken)
+    monkeypatch.setattr(f"gateway.{place}", broken)
     status, _, body = await ask(gateway, "s3")
     assert (status, code_of(body), store.seen) == (500, "InternalError", [])
 

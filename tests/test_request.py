@@ -137,9 +137,9 @@ def test_a_head_with_another_query_keeps_its_headers_and_forgets_the_old_paramet
 def test_all_values_of_a_repeated_parameter_can_be_had() -> None:
     head = RequestHead("GET", "/b/k", "a=1&b&a=%32", "host", ())
     assert (head.parameter_values("a"), head.parameter_values("b"), head.parameter_values("c")) == (
-        ["1", "2"],
-        [""],
-        [],
+        ("1", "2"),
+        ("",),
+        (),
     )
 
 

@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 
 NAME = "aws_v4"
 ALGORITHM = "AWS4-HMAC-SHA256"
+AUTHORIZATION = ALGORITHM
 TERMINATOR = "aws4_request"
 CLAIM_PARAMETERS = frozenset(
     {
@@ -71,14 +72,14 @@ _STREAMING_SIGNED = ("STREAMING-AWS4-HMAC-SHA256-PAYLOAD", "STREAMING-AWS4-HMAC-
 
 def recognises(head: RequestHead) -> bool:
     """Tell whether the request carries a SigV4 claim, whole or not."""
-    return canonical.is_authorization(head, ALGORITHM) or _in_query(head)
+    return canonical.is_authorization(head, AUTHORIZATION) or _in_query(head)
 
 
 def parse(head: RequestHead) -> Claim:
     """Read the claim from the Authorization header or the query. Raises ApiError when it is malformed."""
     if not _in_query(head):
         return _parse_header(head)
-    if canonical.is_authorization(head, ALGORITHM):
+    if canonical.is_authorization(head, AUTHORIZATION):
         raise ApiError(MULTIPLE_CLAIMS)
     return _parse_query(head)
 
@@ -176,19 +177,18 @@ def _in_query(head: RequestHead) -> bool:
 
 
 def _parse_header(head: RequestHead) -> Claim:
-    value = head.one_header("authorization").removeprefix(ALGORITHM)
+    value = head.one_header("authorization").removeprefix(AUTHORIZATION)
     fields = canonical.parse_fields(value, ",", "=")
-    credential = canonical.required(fields, "Credential", in_query=False)
-    signed_headers = canonical.required(fields, "SignedHeaders", in_query=False)
-    signature = canonical.required(fields, "Signature", in_query=False)
+    names = ("Credential", "SignedHeaders", "Signature")
+    credential, signed_headers, signature = canonical.all_required(fields, names, in_query=False)
     signed_at = canonical.parse_date(head.one_header("x-amz-date") or head.one_header("date"))
     return _claim(credential, signed_headers, signature, signed_at, token=head.one_header("x-amz-security-token"))
 
 
 def _parse_query(head: RequestHead) -> Claim:
     fields = canonical.query_fields(head, _QUERY_FIELDS)
-    algorithm, credential, date, expires, signed_headers, signature = (
-        canonical.required(fields, name, in_query=True) for name in _QUERY_FIELDS[:6]
+    algorithm, credential, date, expires, signed_headers, signature = canonical.all_required(
+        fields, _QUERY_FIELDS[:6], in_query=True
     )
     if algorithm != ALGORITHM:
         raise canonical.malformed("the algorithm is not known", in_query=True)

@@ -113,6 +113,7 @@ class Scheme(Protocol):
     """
 
     NAME: str
+    AUTHORIZATION: str  # how its Authorization header begins; "" where it has none
     CLAIM_PARAMETERS: frozenset[str]  # lower-case names of query parameters that are the claim, not the request
 
     def recognises(self, head: RequestHead, /) -> bool:

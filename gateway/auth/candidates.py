@@ -11,7 +11,7 @@ from itertools import product
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
     from gateway.auth.base import Claim
     from gateway.request import RequestHead, Target
@@ -32,8 +32,16 @@ class PublicFace:
 
 def candidates(
     head: RequestHead, claim: Claim, target: Target, face: PublicFace, locate: Callable[[RequestHead], Target]
+) -> Iterable[RequestHead]:
+    """Return the heads to verify, first as received; a public host only where it leads to the same bucket and key."""
+    if not (face.hosts or face.path_prefix or face.accept_encodings):
+        return (head,)
+    return _candidates(head, claim, target, face, locate)
+
+
+def _candidates(
+    head: RequestHead, claim: Claim, target: Target, face: PublicFace, locate: Callable[[RequestHead], Target]
 ) -> Iterator[RequestHead]:
-    """Yield the heads to verify, first as received; a public host only where it leads to the same bucket and key."""
     hosts = [head.authority, *(host for host in face.hosts if locate(_with_host(head, host)).ref == target.ref)]
     prefixes = ["", *([face.path_prefix] if face.path_prefix else [])]
     encodings: list[str | None] = [None]
@@ -48,6 +56,8 @@ def candidates(
 
 def difference(head: RequestHead, candidate: RequestHead) -> str:
     """Say for the log in which parts a candidate differs from the request as received; `""` when it does not."""
+    if candidate is head:
+        return ""
     parts = []
     if candidate.authority != head.authority:
         parts.append(f"host {candidate.authority}")

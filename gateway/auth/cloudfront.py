@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from gateway.request import RequestHead, Target
 
 NAME = "cloudfront"
+AUTHORIZATION = ""  # it has cookies instead
 CLAIM_PARAMETERS = frozenset({"expires", "policy", "signature", "key-pair-id"})
 
 _PARAMETERS = {"Expires": "expires", "Policy": "policy", "Signature": "signature", "Key-Pair-Id": "key"}

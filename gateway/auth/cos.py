@@ -37,7 +37,7 @@ CLAIM_PARAMETERS = frozenset(
     }
 )
 
-_PREFIX = "q-sign-algorithm="
+AUTHORIZATION = "q-sign-algorithm="
 _VENDOR = "x-cos-"
 _REQUIRED = ("q-sign-algorithm", "q-ak", "q-sign-time", "q-key-time", "q-signature")
 _LISTS = ("q-header-list", "q-url-param-list")
@@ -46,17 +46,17 @@ _TOKENS = ("x-cos-security-token", "x-ci-security-token")
 
 def recognises(head: RequestHead) -> bool:
     """Tell whether the request carries a COS claim, whole or not."""
-    return canonical.is_authorization(head, _PREFIX) or _in_query(head)
+    return canonical.is_authorization(head, AUTHORIZATION) or _in_query(head)
 
 
 def parse(head: RequestHead) -> Claim:
     """Read the claim from the Authorization header or the query. Raises ApiError when it is malformed."""
-    if _in_query(head) and canonical.is_authorization(head, _PREFIX):
+    if _in_query(head) and canonical.is_authorization(head, AUTHORIZATION):
         raise ApiError(MULTIPLE_CLAIMS)
     in_query = _in_query(head)
     fields = _fields(head, in_query=in_query)
-    algorithm, access_key_id, sign_time, key_time, signature = (
-        canonical.required(fields, name, in_query=in_query) for name in _REQUIRED
+    algorithm, access_key_id, sign_time, key_time, signature = canonical.all_required(
+        fields, _REQUIRED, in_query=in_query
     )
     if algorithm != "sha1":
         raise canonical.malformed("the algorithm is not known", in_query=in_query)

@@ -9,10 +9,11 @@ from __future__ import annotations
 import hmac
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING, Literal
 
 from gateway.auth import aws_v2, aws_v4, canonical, cloudfront, cos, oss_v1, oss_v2, oss_v4
-from gateway.auth.base import Claim, Payload, Scheme, Unsigned
+from gateway.auth.base import Claim, Payload, Scheme, Unsigned, check_time
 from gateway.credentials import ANONYMOUS, Credential, Identity, Keyring, Secret
 from gateway.errors import (
     ACCESS_DENIED,
@@ -27,11 +28,13 @@ from gateway.errors import (
     UNSUPPORTED_AUTHORIZATION,
     ApiError,
 )
+from gateway.request import by_names
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
     from datetime import datetime
 
+    from gateway.auth.proven import ProvenUrl
     from gateway.request import RequestHead, Target
 
 SCHEMES: tuple[Scheme, ...] = (aws_v4, aws_v2, oss_v4, oss_v2, oss_v1, cos, cloudfront)
@@ -60,20 +63,40 @@ _NOBODY_PUBLIC = Credential("", Secret(_NOBODYS_KEY), ANONYMOUS, kept="public")
 class Verified:
     """The outcome of identification: who asks, by which claim (None: by none), what is promised about the body.
 
-    `signed_as` is the head that the signature was made for: the one received, or a form of it before a proxy.
+    `signed_as` is the head that the signature was made for: the one received, or a form of it before a proxy;
+    `credential` is the key that it was made with.
     """
 
     identity: Identity
     claim: Claim | None
     payload: Payload
     signed_as: RequestHead | None = None
+    credential: Credential | None = None
 
 
 def recognised(head: RequestHead) -> tuple[Scheme, ...]:
     """Return the schemes of which the request carries a claim, whole or not. Raises INVALID_URI."""
     if not (head.raw_path.isascii() and head.raw_query.isascii()):
         raise ApiError(INVALID_URI, "the target is not ASCII")
-    return tuple([scheme for scheme in SCHEMES if scheme.recognises(head)])
+    possible = _claimable(head)
+    authorization = head.header("authorization")
+    if authorization or head.header("cookie"):
+        by_header = _claimable_by(authorization[:4] if authorization else "")
+        possible = tuple([scheme for scheme in SCHEMES if scheme in possible or scheme in by_header])
+    return tuple([scheme for scheme in possible if scheme.recognises(head)])
+
+
+@by_names
+def _claimable(names: tuple[str, ...]) -> tuple[Scheme, ...]:
+    """Return the schemes that may have a claim in the query: those of which a parameter is there."""
+    given = {name.lower() for name in names}
+    return tuple([scheme for scheme in SCHEMES if scheme.CLAIM_PARAMETERS & given])
+
+
+@lru_cache(maxsize=64)
+def _claimable_by(beginning: str) -> tuple[Scheme, ...]:
+    """Return the schemes that may have a claim in an Authorization that begins so, or in cookies."""
+    return tuple([scheme for scheme in SCHEMES if not scheme.AUTHORIZATION or scheme.AUTHORIZATION[:4] == beginning])
 
 
 def find_claim(head: RequestHead, schemes: tuple[Scheme, ...] | None = None) -> tuple[Scheme, Claim] | None:
@@ -122,7 +145,17 @@ def identify(
     if unknown:
         raise ApiError(INVALID_ACCESS_KEY_ID)
     _check_token(credential, claim, now)
-    return Verified(credential.identity, claim, payload, signed_as)
+    return Verified(credential.identity, claim, payload, signed_as, credential)
+
+
+def again(known: ProvenUrl, head: RequestHead, keyring: Keyring, now: datetime) -> Verified | None:
+    """Believe a signed URL as it was proven; None when its key is another one now. Raises ApiError out of its time."""
+    claim, credential = known.claim, known.credential
+    if keyring.get(claim.access_key_id) is not credential:
+        return None
+    check_time(claim, now)
+    _check_token(credential, claim, now)
+    return Verified(credential.identity, claim, known.payload, head, credential)
 
 
 def _credential(keyring: Keyring, scheme: Scheme, claim: Claim) -> Credential:

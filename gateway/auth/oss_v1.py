@@ -41,21 +41,21 @@ _SUBRESOURCE_NAMES = """
 """
 SUBRESOURCES = frozenset(_SUBRESOURCE_NAMES.split())
 
-_PREFIX = "OSS "
+AUTHORIZATION = "OSS "
 _VENDOR = "x-oss-"
 _QUERY_FIELDS = ("OSSAccessKeyId", "Expires", "Signature", "security-token")
 
 
 def recognises(head: RequestHead) -> bool:
     """Tell whether the request carries an OSS V1 claim, whole or not."""
-    return canonical.is_authorization(head, _PREFIX) or _in_query(head)
+    return canonical.is_authorization(head, AUTHORIZATION) or _in_query(head)
 
 
 def parse(head: RequestHead) -> Claim:
     """Read the claim from the Authorization header or the query. Raises ApiError when it is malformed."""
     if not _in_query(head):
         return _parse_header(head)
-    if canonical.is_authorization(head, _PREFIX):
+    if canonical.is_authorization(head, AUTHORIZATION):
         raise ApiError(MULTIPLE_CLAIMS)
     return _parse_query(head)
 
@@ -87,7 +87,7 @@ def sign(
     text = _string_to_sign(
         head.method, values, _date_line(values), target.ref, canonical.named_values(with_blanks(head))
     )
-    return (*added, ("authorization", f"{_PREFIX}{access_key_id}:{canonical.hmac_base64(secret, text, 'sha1')}"))
+    return (*added, ("authorization", f"{AUTHORIZATION}{access_key_id}:{canonical.hmac_base64(secret, text, 'sha1')}"))
 
 
 def presign(  # noqa: PLR0913 - the parts of a request, each under its own name
@@ -118,7 +118,8 @@ def _in_query(head: RequestHead) -> bool:
 
 
 def _parse_header(head: RequestHead) -> Claim:
-    access_key_id, signature = canonical.parse_id_and_signature(head.one_header("authorization").removeprefix(_PREFIX))
+    value = head.one_header("authorization").removeprefix(AUTHORIZATION)
+    access_key_id, signature = canonical.parse_id_and_signature(value)
     return Claim(
         scheme=NAME,
         access_key_id=access_key_id,
@@ -134,7 +135,7 @@ def _parse_header(head: RequestHead) -> Claim:
 
 def _parse_query(head: RequestHead) -> Claim:
     fields = canonical.query_fields(head, _QUERY_FIELDS)
-    access_key_id, expires, signature = (canonical.required(fields, name, in_query=True) for name in _QUERY_FIELDS[:3])
+    access_key_id, expires, signature = canonical.all_required(fields, _QUERY_FIELDS[:3], in_query=True)
     return Claim(
         scheme=NAME,
         access_key_id=access_key_id,

@@ -33,7 +33,7 @@ CLAIM_PARAMETERS = frozenset(
     }
 )
 
-_PREFIX = "OSS2 "
+AUTHORIZATION = "OSS2 "
 _VENDOR = "x-oss-"
 _SIGNATURE = "x-oss-signature"
 _QUERY_FIELDS = (
@@ -48,14 +48,14 @@ _QUERY_FIELDS = (
 
 def recognises(head: RequestHead) -> bool:
     """Tell whether the request carries an OSS V2 claim, whole or not."""
-    return canonical.is_authorization(head, _PREFIX) or _in_query(head)
+    return canonical.is_authorization(head, AUTHORIZATION) or _in_query(head)
 
 
 def parse(head: RequestHead) -> Claim:
     """Read the claim from the Authorization header or the query. Raises ApiError when it is malformed."""
     if not _in_query(head):
         return _parse_header(head)
-    if canonical.is_authorization(head, _PREFIX):
+    if canonical.is_authorization(head, AUTHORIZATION):
         raise ApiError(MULTIPLE_CLAIMS)
     return _parse_query(head)
 
@@ -90,7 +90,7 @@ def sign(
     text = _string_to_sign(head.method, values, _date_line(values), additional_headers, target.ref, names)
     additional = f"AdditionalHeaders:{';'.join(additional_headers)}," if additional_headers else ""
     signature = canonical.hmac_base64(secret, text, "sha256")
-    return (*added, ("authorization", f"{_PREFIX}AccessKeyId:{access_key_id},{additional}Signature:{signature}"))
+    return (*added, ("authorization", f"{AUTHORIZATION}AccessKeyId:{access_key_id},{additional}Signature:{signature}"))
 
 
 def presign(  # noqa: PLR0913 - the parts of a request, each under its own name
@@ -124,7 +124,7 @@ def _in_query(head: RequestHead) -> bool:
 
 
 def _parse_header(head: RequestHead) -> Claim:
-    fields = canonical.parse_fields(head.one_header("authorization").removeprefix(_PREFIX), ",", ":")
+    fields = canonical.parse_fields(head.one_header("authorization").removeprefix(AUTHORIZATION), ",", ":")
     signed_at = canonical.parse_date(head.one_header("x-oss-date") or head.one_header("date"))
     signature = canonical.required(fields, "Signature", in_query=False)
     return Claim(
@@ -140,9 +140,7 @@ def _parse_header(head: RequestHead) -> Claim:
 
 def _parse_query(head: RequestHead) -> Claim:
     fields = canonical.query_fields(head, _QUERY_FIELDS)
-    access_key_id, expires, signature, version = (
-        canonical.required(fields, name, in_query=True) for name in _QUERY_FIELDS[:4]
-    )
+    access_key_id, expires, signature, version = canonical.all_required(fields, _QUERY_FIELDS[:4], in_query=True)
     if version != VERSION:
         raise canonical.malformed("the signature version is not known", in_query=True)
     return Claim(

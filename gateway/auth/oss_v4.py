@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
 NAME = "oss_v4"
 ALGORITHM = "OSS4-HMAC-SHA256"
+AUTHORIZATION = ALGORITHM
 TERMINATOR = "aliyun_v4_request"
 SERVICES = ("oss", "oss-cloudbox")
 CLAIM_PARAMETERS = frozenset(
@@ -64,14 +65,14 @@ _QUERY_FIELDS = (
 
 def recognises(head: RequestHead) -> bool:
     """Tell whether the request carries an OSS V4 claim, whole or not."""
-    return canonical.is_authorization(head, ALGORITHM) or _in_query(head)
+    return canonical.is_authorization(head, AUTHORIZATION) or _in_query(head)
 
 
 def parse(head: RequestHead) -> Claim:
     """Read the claim from the Authorization header or the query. Raises ApiError when it is malformed."""
     if not _in_query(head):
         return _parse_header(head)
-    if canonical.is_authorization(head, ALGORITHM):
+    if canonical.is_authorization(head, AUTHORIZATION):
         raise ApiError(MULTIPLE_CLAIMS)
     return _parse_query(head)
 
@@ -152,7 +153,7 @@ def _in_query(head: RequestHead) -> bool:
 
 
 def _parse_header(head: RequestHead) -> Claim:
-    fields = canonical.parse_fields(head.one_header("authorization").removeprefix(ALGORITHM), ",", "=")
+    fields = canonical.parse_fields(head.one_header("authorization").removeprefix(AUTHORIZATION), ",", "=")
     signed_at = canonical.parse_date(head.one_header("x-oss-date") or head.one_header("date"))
     token = head.one_header(_TOKEN)
     return _claim(
@@ -166,9 +167,7 @@ def _parse_header(head: RequestHead) -> Claim:
 
 def _parse_query(head: RequestHead) -> Claim:
     fields = canonical.query_fields(head, _QUERY_FIELDS)
-    version, credential, date, expires, signature = (
-        canonical.required(fields, name, in_query=True) for name in _QUERY_FIELDS[:5]
-    )
+    version, credential, date, expires, signature = canonical.all_required(fields, _QUERY_FIELDS[:5], in_query=True)
     if version != ALGORITHM:
         raise canonical.malformed("the signature version is not known", in_query=True)
     signed_at = canonical.parse_date(date, in_query=True)

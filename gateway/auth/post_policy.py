@@ -105,6 +105,7 @@ class Policy:
 class FormScheme:
     """The claim among a form's fields, in the shape in which `identify` proves claims: one way for all of them."""
 
+    AUTHORIZATION = ""
     CLAIM_PARAMETERS: frozenset[str] = frozenset()
 
     def __init__(self, name: str, fields: Fields) -> None:

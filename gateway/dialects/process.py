@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from gateway.errors import CONFLICTING_PROCESS, INVALID_REQUEST, NO_SUCH_STYLE, ApiError
-from gateway.request import parse_query, percent_encode, query_without
+from gateway.request import by_names, parse_query, percent_encode, query_without
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -23,20 +23,17 @@ _OSS_NAMES = frozenset({OSS_PROCESS, OSS_ASYNC_PROCESS})
 _COS_OPERATION = re.compile(r"imageInfo|imageAve|(imageMogr2|imageView2)(/.*)?|watermark/[0-9].*", re.DOTALL)
 
 
-def oss_parameters(head: RequestHead) -> tuple[str, ...]:
-    """Return the names of Aliyun's process parameters in the query, as sent (decoded)."""
-    if not head.has_parameter(*_OSS_NAMES):
-        return ()
-    return tuple(parameter.name for parameter in head.parameters if parameter.name in _OSS_NAMES)
+def oss_names(names: tuple[str, ...]) -> tuple[str, ...]:
+    """Return which names of a query are Aliyun's process parameters, as sent (decoded)."""
+    return tuple([name for name in names if name in _OSS_NAMES])
 
 
-def cos_parameters(head: RequestHead) -> tuple[str, ...]:
-    """Return the names of Tencent's process parameters in the query, image operations included, as sent (decoded)."""
-    return tuple(
-        parameter.name
-        for parameter in head.parameters
-        if parameter.name == COS_PROCESS or _COS_OPERATION.fullmatch(parameter.name)
-    )
+def cos_names(names: tuple[str, ...]) -> tuple[str, ...]:
+    """Return which names of a query are Tencent's process parameters, image operations included, as sent (decoded)."""
+    return tuple([name for name in names if name == COS_PROCESS or _COS_OPERATION.fullmatch(name)])
+
+
+oss_parameters, cos_parameters = by_names(oss_names), by_names(cos_names)
 
 
 def process_parameters(head: RequestHead) -> tuple[str, ...]:

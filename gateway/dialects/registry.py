@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from gateway.dialects import cloudinary, cloudinary_analyze, cloudinary_delivery, cos, oss, s3, sightengine
-from gateway.dialects.process import cos_parameters, oss_parameters, process_parameters
+from gateway.dialects.process import cos_names, oss_names, process_parameters
+from gateway.request import by_names
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -55,10 +56,11 @@ def select(head: RequestHead, scheme_names: tuple[str, ...], hosts: HostMap, def
     return _of_process(head) or _of_scheme(scheme_names) or _of_host(hosts.suffix_of(head.host)) or by_name(default)
 
 
-def _of_process(head: RequestHead) -> Dialect | None:
-    if oss_parameters(head):
+@by_names
+def _of_process(names: tuple[str, ...]) -> Dialect | None:
+    if oss_names(names):
         return oss
-    return cos if cos_parameters(head) else None
+    return cos if cos_names(names) else None
 
 
 def _of_scheme(scheme_names: tuple[str, ...]) -> Dialect | None:

@@ -125,6 +125,8 @@ def action(method: str, ref: ObjectRef, parameter_names: Iterable[str]) -> str:
     if not ref.bucket:
         return f"s3:{_SERVICE[column]}"
     names = set(parameter_names)
+    if not names:
+        return f"s3:{(_OBJECT if ref.key else _BUCKET)[column]}"
     table = _OBJECT_SUBRESOURCES if ref.key else _BUCKET_SUBRESOURCES
     found = sorted(name for name in names & table.keys() if table[name][column])
     if ref.key:

@@ -24,7 +24,7 @@ def interpret(head: RequestHead, target: Target) -> Intent:
     """Forward whatever it is, as it is; raises ApiError only where no right can be named."""
     refuse_reserved(target.ref)
     headers = end_to_end(head.headers)
-    names = [parameter.name for parameter in head.parameters]
+    names = head.parameter_names
     refuse_extensions(headers, names)
     return Forward(
         action=rights.action(head.method, target.ref, names),
@@ -36,8 +36,8 @@ def interpret(head: RequestHead, target: Target) -> Intent:
 
 def _hoisted(head: RequestHead) -> Headers:
     """Return the x-amz-* headers that a presigned URL carries as parameters: stores that take them act on them."""
-    named = ((parameter.name.lower(), parameter.value) for parameter in head.parameters)
-    return tuple((name, value) for name, value in named if name.startswith("x-amz-"))
+    named = [(parameter.name.lower(), parameter.value) for parameter in head.parameters]
+    return tuple([pair for pair in named if pair[0].startswith("x-amz-")])
 
 
 def render_error(error: ApiError, context: AnswerContext) -> Rendered:

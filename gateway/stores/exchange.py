@@ -11,6 +11,8 @@ import aiohttp
 from aiohttp.http_exceptions import HttpProcessingError
 from yarl import URL
 
+from gateway.stores.patience import Patience
+
 if TYPE_CHECKING:
     from aiohttp.connector import Connection
     from aiohttp.http import RawResponseMessage
@@ -76,7 +78,7 @@ class Answer:
 class Line:
     """Requests by the connections of one connector; `timeout`'s sock_connect and sock_read (seconds) hold.
 
-    `answer_s` is how long the first byte of an answer may take.
+    `answer_s` is how long the head of an answer may take.
     """
 
     def __init__(
@@ -84,7 +86,7 @@ class Line:
     ) -> None:
         self._connector = connector
         self._timeout = timeout
-        self._answer_s = answer_s
+        self._patience = Patience(min(answer_s, timeout.sock_read or answer_s))
         self._buffer_bytes = buffer_bytes
         self._destinations: dict[str, aiohttp.ClientRequest] = {}
 
@@ -127,18 +129,22 @@ class Line:
             skip_payload=without_body,
             read_until_eof=True,
             auto_decompress=False,
-            read_timeout=min(self._answer_s, self._timeout.sock_read or self._answer_s),
+            read_timeout=None,
             read_bufsize=self._buffer_bytes,
             max_line_size=MAX_FIELD_BYTES,
             max_field_size=MAX_FIELD_BYTES,
             max_headers=_MAX_HEADERS,
         )
         transport.write(head)
-        protocol.start_timeout()
-        while True:
-            message, content = await protocol.read()
-            if not 100 <= message.code < 200 or message.code == 101:
-                break
+        fail = protocol.set_exception
+        self._patience.begin(fail)
+        try:
+            while True:
+                message, content = await protocol.read()
+                if not 100 <= message.code < 200 or message.code == 101:
+                    break
+        finally:
+            self._patience.end(fail)
         if without_body and message.chunked:
             protocol.force_close()  # Ceph RGW sends the last chunk all the same, perhaps in front of the next answer
         if not content.is_eof():

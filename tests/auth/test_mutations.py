@@ -70,7 +70,7 @@ class Case:
 
 
 @cache
-def _cases() -> tuple[Case, ...]:
+def cases() -> tuple[Case, ...]:
     cases = []
     for recording in in_scope():
         found = find_claim(recording.head)
@@ -260,7 +260,7 @@ def _replacing(old: str, new: str) -> Callable[[str], str]:
     return lambda text: text.replace(old, new)
 
 
-_MUTATIONS = (
+MUTATIONS = (
     *(method, path, bucket, header_changed, header_dropped, header_repeated, vendor_header_added),
     *(parameter_changed, parameter_dropped, parameter_repeated, parameter_added, process_added),
     *(date, region, service, access_key, secret, token, signature),
@@ -284,8 +284,8 @@ def _outcomes() -> tuple[Counter[tuple[str, str]], tuple[str, ...]]:
     """Return how often each (form, mutation) was refused, and every mutation that survived."""
     refused: Counter[tuple[str, str]] = Counter()
     survivors = []
-    for case in _cases():
-        for mutation in _MUTATIONS:
+    for case in cases():
+        for mutation in MUTATIONS:
             for variant in mutation(case):
                 if not variant.is_verified():
                     refused[case.form, mutation.__name__] += 1
@@ -297,8 +297,8 @@ def _outcomes() -> tuple[Counter[tuple[str, str]], tuple[str, ...]]:
 
 
 def test_the_unchanged_requests_are_accepted() -> None:
-    assert len(_cases()) == 501
-    assert [case.name for case in _cases() if not case.is_verified()] == []
+    assert len(cases()) == 501
+    assert [case.name for case in cases() if not case.is_verified()] == []
 
 
 def test_no_mutation_survives() -> None:
@@ -308,4 +308,4 @@ def test_no_mutation_survives() -> None:
 @pytest.mark.parametrize("form", _FORMS)
 def test_every_mutation_was_tried_on_every_form_that_covers_it(form: str) -> None:
     tried = {name for (of, name), count in _outcomes()[0].items() if of == form and count > 0}
-    assert tried == {mutation.__name__ for mutation in _MUTATIONS if (form, mutation.__name__) not in _ABSENT}
+    assert tried == {mutation.__name__ for mutation in MUTATIONS if (form, mutation.__name__) not in _ABSENT}

@@ -1,0 +1,43 @@
+"""How long the beginning of an answer may take: one timer for all that are waited for. Must not know HTTP or S3."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+_LOOK_EVERY_S = 1.0  # at most
+_LOOKS = 8  # within the limit, at least: whoever waits too long waits by an eighth too long
+
+
+class Patience:
+    """Fails whoever waits for longer than `limit_s` seconds; a timer for each of them would cost ten times as much."""
+
+    def __init__(self, limit_s: float) -> None:
+        self._limit_s = limit_s
+        self._every_s = min(_LOOK_EVERY_S, limit_s / _LOOKS)
+        self._until: dict[Callable[[BaseException], None], float] = {}  # in this order, since the limit is one
+        self._timer: asyncio.TimerHandle | None = None
+
+    def begin(self, fail: Callable[[BaseException], None]) -> None:
+        """Call `fail` with TimeoutError unless `end` is told of it in time."""
+        loop = asyncio.get_running_loop()
+        self._until[fail] = loop.time() + self._limit_s
+        if self._timer is None:
+            self._timer = loop.call_later(self._every_s, self._look)
+
+    def end(self, fail: Callable[[BaseException], None]) -> None:
+        """Forget who waits no longer."""
+        self._until.pop(fail, None)
+
+    def _look(self) -> None:
+        loop = asyncio.get_running_loop()
+        now = loop.time()
+        for fail, until in [*self._until.items()]:
+            if until > now:
+                break
+            self.end(fail)
+            fail(TimeoutError("no answer in time"))
+        self._timer = loop.call_later(self._every_s, self._look) if self._until else None

@@ -1,0 +1,156 @@
+"""A signed URL that was proven is believed again: that very one, in its time, under its key, and nothing else."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+import pytest
+
+from gateway.auth import identify
+from gateway.auth.proven import _MOST, _OVERLOOKED, ProvenUrls
+from gateway.credentials import Credential, Secret
+from gateway.errors import EXPIRED_TOKEN, INVALID_TOKEN, REQUEST_EXPIRED, REQUEST_NOT_YET_VALID, ApiError
+from gateway.journeys.who import Who
+from tests.auth import samples
+from tests.auth.samples import HEADER_SIGNERS, KEY_ID, KEYRING, NOW, PRESIGNERS, head_of, presigned, with_headers
+from tests.auth.test_mutations import MUTATIONS, Case, cases
+from tests.vectors import FOLDER, MISSING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from gateway.auth.identify import Verified
+    from gateway.request import RequestHead
+
+needs_vectors = pytest.mark.skipif(not FOLDER.is_dir(), reason=MISSING)
+
+
+def remembering(head: RequestHead, verified: Verified) -> ProvenUrls:
+    proven = ProvenUrls()
+    (scheme,) = identify.recognised(head)
+    assert verified.claim
+    assert verified.credential
+    proven.add(head, scheme, verified.claim, verified.credential, verified.payload, "")
+    return proven
+
+
+def of_case(case: Case) -> ProvenUrls:
+    return remembering(case.head, samples.identified(case.head, now=case.now, keyring=case.keyring, hosts=case.hosts))
+
+
+def is_believed(proven: ProvenUrls, case: Case) -> bool:
+    known = proven.find(case.head)
+    try:
+        return known is not None and identify.again(known, case.head, case.keyring, case.now) is not None
+    except ApiError:
+        return False
+
+
+@needs_vectors
+def test_every_recorded_url_is_believed_again_and_none_of_its_mutations() -> None:
+    urls = [case for case in cases() if case.claim.in_query]
+    assert {case.claim.scheme for case in urls} == {*PRESIGNERS, "aws_v2"}
+    believed, tried = [], 0
+    for case in urls:
+        proven = of_case(case)
+        assert is_believed(proven, case)
+        for mutation in MUTATIONS:
+            for variant in mutation(case):
+                tried += 1
+                if variant.hosts == case.hosts and is_believed(proven, variant):
+                    believed.append(f"{case.name} {mutation.__name__}")
+    assert (believed, tried > 1000) == ([], True)
+
+
+@needs_vectors
+def test_headers_that_are_overlooked_are_those_on_which_no_proof_depends() -> None:
+    for case in cases():
+        if case.claim.in_query:
+            proven = of_case(case)
+            for name in _OVERLOOKED:
+                variant = replace(case, head=with_headers(case.head, ((name, "changed"),)))
+                assert is_believed(proven, variant) == (name not in case.claim.signed_headers)
+                assert variant.is_verified() or not is_believed(proven, variant)
+
+
+@pytest.mark.parametrize("header", ["authorization", "content-type", "cookie", "date", "x-amz-meta-a", "x-unheard-of"])
+def test_any_other_header_makes_it_another_request(header: str) -> None:
+    head = presigned("aws_v4")
+    proven = remembering(head, samples.identified(head))
+    assert proven.find(head)
+    assert proven.find(with_headers(head, ((header, "x"),))) is None
+
+
+@pytest.mark.parametrize("name", PRESIGNERS)
+def test_its_window_is_looked_at_each_time(name: str) -> None:
+    head = presigned(name, expires_s=600)
+    known = remembering(head, samples.identified(head)).find(head)
+    assert known
+    assert identify.again(known, head, KEYRING, NOW + timedelta(seconds=600))
+    with pytest.raises(ApiError) as late:
+        identify.again(known, head, KEYRING, NOW + timedelta(seconds=601))
+    assert late.value.kind is REQUEST_EXPIRED
+    if known.claim.starts_at:
+        with pytest.raises(ApiError) as early:
+            identify.again(known, head, KEYRING, known.claim.starts_at - timedelta(seconds=1))
+        assert early.value.kind is REQUEST_NOT_YET_VALID
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        lambda _: {},
+        lambda key: {KEY_ID: replace(key, secret=Secret("another"))},
+        lambda key: {KEY_ID: replace(key)},  # read anew
+    ],
+    ids=["gone", "another", "read anew"],
+)
+def test_a_key_that_is_not_the_same_any_more_proves_nothing(
+    changed: Callable[[Credential], dict[str, Credential]],
+) -> None:
+    head = presigned("aws_v4")
+    known = remembering(head, samples.identified(head)).find(head)
+    assert known
+    assert identify.again(known, head, changed(KEYRING[KEY_ID]), NOW) is None
+
+
+def test_a_temporary_key_that_ends_takes_its_urls_with_it() -> None:
+    ends = NOW + timedelta(seconds=60)
+    keyring = {KEY_ID: replace(KEYRING[KEY_ID], token=Secret("t"), expires_at=ends)}
+    head = presigned("aws_v4", token=Secret("t"))
+    known = remembering(head, samples.identified(head, keyring=keyring)).find(head)
+    assert known
+    with pytest.raises(ApiError) as refused:
+        identify.again(known, head, keyring, ends + timedelta(seconds=1))
+    assert refused.value.kind is EXPIRED_TOKEN
+    with pytest.raises(ApiError) as refused:
+        identify.again(replace(known, claim=replace(known.claim, token="u")), head, keyring, NOW)  # none
+    assert refused.value.kind is INVALID_TOKEN
+
+
+@pytest.mark.parametrize("name", HEADER_SIGNERS)
+def test_a_claim_in_a_header_is_proven_each_time(name: str) -> None:
+    head = HEADER_SIGNERS[name](head_of(raw_query="versionId=1"), NOW, None)
+    assert remembering(head, samples.identified(head)).find(head) is None
+
+
+def test_what_is_remembered_is_bounded() -> None:
+    proven = ProvenUrls()
+    heads = [presigned("aws_v4", key=f"{number}.jpg") for number in range(_MOST + 1)]
+    verified = samples.identified(heads[0])
+    assert verified.claim
+    assert verified.credential
+    (scheme,) = identify.recognised(heads[0])
+    for head in heads:
+        proven.add(head, scheme, verified.claim, verified.credential, verified.payload, "")
+    assert [proven.find(heads[at]) is not None for at in (0, 1, _MOST)] == [False, True, True]
+    long = presigned("aws_v4", key="x" * 5000)
+    proven.add(long, scheme, verified.claim, verified.credential, verified.payload, "")
+    assert proven.find(long) is None
+
+
+def test_new_settings_begin_with_nothing() -> None:
+    before, after = (Who(None, None, None, None) for _ in range(2))  # type: ignore[arg-type] # nothing else of it
+    assert before.proven is not after.proven
