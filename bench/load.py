@@ -1,4 +1,4 @@
-"""Load by wrk on one URL, exactly counted, and what a server's processes took for it."""
+"""Load by wrk, exactly counted, and what a server's processes took for it."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 from tests.proc import GONE, children, resident_bytes
 
@@ -28,15 +29,30 @@ done = function(summary, latency, requests)
     latency:percentile(50) / 1e3, latency:percentile(99) / 1e3) .. "\\n")
 end
 """
+# Their heads are written beforehand, so that wrk has no more to do than with one URL.
+_IN_TURN = """
+local heads, turn = {{}}, 0
+init = function()
+  for _, target in ipairs({{{targets}}}) do heads[#heads + 1] = wrk.format("GET", target) end
+end
+request = function()
+  turn = turn % #heads + 1
+  return heads[turn]
+end
+"""
 
 
 @dataclass(frozen=True)
 class Server:
-    """Something that serves the object at `url`; `pid` is its first process, None where its cost is of no interest."""
+    """Something that serves the object at `url`; `pid` is its first process, None where its cost is of no interest.
+
+    `in_turn` are other URLs of the same object, to be asked for one after the other instead.
+    """
 
     name: str
     url: str
     pid: int | None = None
+    in_turn: Sequence[str] = ()
 
 
 @dataclass(frozen=True)
@@ -57,7 +73,7 @@ def load(server: Server, size: int, seconds: int, connections: int, core: int | 
     What has come of an object when the time is up counts as that part of a request.
     """
     before = cpu_seconds(server.pid)
-    found = wrk(server.url, seconds, connections, core)
+    found = wrk(server.url, seconds, connections, core, server.in_turn)
     requests = max(found["requests"], found["bytes"] / size if size >= 2**20 else 0)
     return Measured(
         requests_per_s=requests / found["seconds"],
@@ -69,9 +85,14 @@ def load(server: Server, size: int, seconds: int, connections: int, core: int | 
     )
 
 
-def wrk(url: str, seconds: int, connections: int, core: int | None = None) -> dict[str, float]:
+def wrk(
+    url: str, seconds: int, connections: int, core: int | None = None, in_turn: Sequence[str] = ()
+) -> dict[str, float]:
     with tempfile.NamedTemporaryFile("w", suffix=".lua") as script:
         script.write(_REPORT)
+        if in_turn:
+            targets = (urlsplit(each) for each in in_turn)
+            script.write(_IN_TURN.format(targets=",\n".join(f'"{each.path}?{each.query}"' for each in targets)))
         script.flush()
         command = ["wrk", "-t1", f"-c{connections}", f"-d{seconds}s", "--timeout", "60s", "-s", script.name, url]
         output = subprocess.run(pinned(command, core), capture_output=True, text=True, check=True).stdout

@@ -76,7 +76,9 @@ resources = ["*"]
 """
 
 
-def signed(authority: str, path: str, key_id: str = KEY_ID, secret: Secret = SECRET, query: str = "") -> str:
+def signed(
+    authority: str, path: str, key_id: str = KEY_ID, secret: Secret = SECRET, query: str = "", expires_s: int = 3600
+) -> str:
     query = aws_v4.presign(
         "GET",
         path,
@@ -85,7 +87,7 @@ def signed(authority: str, path: str, key_id: str = KEY_ID, secret: Secret = SEC
         access_key_id=key_id,
         secret=secret,
         region="us-east-1",
-        expires_s=3600,
+        expires_s=expires_s,
         now=datetime.now(UTC),
     )
     return f"http://{authority}{path}?{query}"

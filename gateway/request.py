@@ -67,14 +67,14 @@ def parse_query(raw_query: str) -> tuple[Parameter, ...]:
     """Split at `&`, then at the first `=`; empty pieces (`a&&b`) count as nothing."""
     if not raw_query:
         return ()
-    pieces = [piece for piece in raw_query.split("&") if piece]
-    return tuple([_parameter(each) if len(each) <= _SHORT else _parameter.__wrapped__(each) for each in pieces])
-
-
-@lru_cache(maxsize=4096)  # most of what a client says in a query it says again and again
-def _parameter(piece: str) -> Parameter:
-    name, _, value = piece.partition("=")
-    return Parameter(piece, percent_decode(name), percent_decode(value))
+    found = []
+    for piece in raw_query.split("&"):
+        name, _, value = piece.partition("=")
+        if "%" in piece or not piece.isascii():
+            name, value = percent_decode(name), percent_decode(value)
+        if piece:
+            found.append(Parameter(piece, name, value))
+    return tuple(found)
 
 
 _Owner = TypeVar("_Owner")

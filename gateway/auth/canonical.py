@@ -122,18 +122,8 @@ def canonical_path(raw_path: str) -> str:
 
 def canonical_query(parameters: Iterable[tuple[str, str]], *, bare: bool = False) -> str:
     """Encode decoded (name, value) pairs, sort them, join them; `bare` leaves out the `=` of an empty value."""
-    pairs = sorted(
-        [
-            _pair(name, value) if len(name) + len(value) <= _SHORT else _pair.__wrapped__(name, value)
-            for name, value in parameters
-        ]
-    )
+    pairs = sorted([(encode(name), encode(value)) for name, value in parameters])
     return "&".join([name if bare and not value else f"{name}={value}" for name, value in pairs])
-
-
-@lru_cache(maxsize=4096)  # most of what a client says in a query it says again and again
-def _pair(name: str, value: str) -> tuple[str, str]:
-    return encode(name), encode(value)
 
 
 def named_values(head: RequestHead, without: Collection[str] = ()) -> list[tuple[str, str]]:

@@ -43,10 +43,14 @@ class ProvenUrl:
 
 
 class ProvenUrls:
-    """The signed URLs that were proven last. What is remembered was true: strangers cannot fill it."""
+    """The signed URLs that were proven last, from the second time on: most are asked for once.
+
+    What is remembered was true, so strangers cannot fill it.
+    """
 
     def __init__(self) -> None:
         self._found: dict[tuple[str, str, str, str], ProvenUrl] = {}
+        self._seen = [0] * _MOST  # hashes of those that were proven once
 
     def find(self, head: RequestHead) -> ProvenUrl | None:
         """Return what was found out about this very request, apart from headers on which no proof depends."""
@@ -60,20 +64,23 @@ class ProvenUrls:
     def add(
         self, head: RequestHead, scheme: Scheme, claim: Claim, credential: Credential, payload: Payload, raw_query: str
     ) -> None:
-        """Remember a URL that was proven as it was received, all of its parameters being covered.
+        """Remember a URL that was proven, for the second time, as it was received, all of its parameters being covered.
 
         Not one whose claim stands elsewhere, nor CloudFront's, which may depend on where the client is.
         """
         too_long = len(head.raw_path) + len(head.raw_query) > _WORTH_REMEMBERING
         if too_long or not claim.in_query or claim.scheme == cloudfront.NAME:
             return
+        key = (head.method, head.raw_path, head.raw_query, head.authority)
+        hashed = hash(key)
+        if self._seen[hashed % _MOST] != hashed:
+            self._seen[hashed % _MOST] = hashed
+            return
         if len(self._found) >= _MOST:
             del self._found[next(iter(self._found))]
         overlooked = _OVERLOOKED.difference(claim.signed_headers)
         looked_at = _without(head.headers, overlooked)
-        self._found[head.method, head.raw_path, head.raw_query, head.authority] = ProvenUrl(
-            scheme, claim, credential, payload, raw_query, overlooked, looked_at
-        )
+        self._found[key] = ProvenUrl(scheme, claim, credential, payload, raw_query, overlooked, looked_at)
 
 
 def _without(headers: Headers, names: frozenset[str]) -> Headers:

@@ -33,6 +33,8 @@ def remembering(head: RequestHead, verified: Verified) -> ProvenUrls:
     assert verified.claim
     assert verified.credential
     proven.add(head, scheme, verified.claim, verified.credential, verified.payload, "")
+    assert proven.find(head) is None, "most URLs are asked for once"
+    proven.add(head, scheme, verified.claim, verified.credential, verified.payload, "")
     return proven
 
 
@@ -144,10 +146,12 @@ def test_what_is_remembered_is_bounded() -> None:
     assert verified.credential
     (scheme,) = identify.recognised(heads[0])
     for head in heads:
-        proven.add(head, scheme, verified.claim, verified.credential, verified.payload, "")
+        for _ in range(2):
+            proven.add(head, scheme, verified.claim, verified.credential, verified.payload, "")
     assert [proven.find(heads[at]) is not None for at in (0, 1, _MOST)] == [False, True, True]
     long = presigned("aws_v4", key="x" * 5000)
-    proven.add(long, scheme, verified.claim, verified.credential, verified.payload, "")
+    for _ in range(2):
+        proven.add(long, scheme, verified.claim, verified.credential, verified.payload, "")
     assert proven.find(long) is None
 
 
