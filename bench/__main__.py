@@ -8,6 +8,7 @@ printed for orientation only and the ratios are what counts.
 from __future__ import annotations
 
 import argparse
+import platform
 import signal
 import subprocess
 import sys
@@ -71,10 +72,16 @@ def main() -> None:
         print_table(rows)
         if not options.quick:
             today = datetime.now(UTC).date().isoformat()
-            results.keep(part, Section(today, time.monotonic() - started, tuple(rows)))
+            results.keep(part, Section(today, time.monotonic() - started, tuple(rows), python()))
     if not options.quick:
         write_pages()
     sys.exit(f"failed: {', '.join(failed)}" if failed else 0)
+
+
+def python() -> str:
+    """Name this Python. Debian's own, which the image has, is a tenth faster than one built without a profile."""
+    whose = ", the system's own" if sys.base_prefix == "/usr" else ""
+    return f"Python {platform.python_version()}{whose}"
 
 
 def write_pages() -> None:

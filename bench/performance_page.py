@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from bench import charts
+from bench import charts, passthrough
 from bench.charts import Panel
 
 if TYPE_CHECKING:
@@ -31,9 +31,12 @@ CPU time for one request divided by the peer's; below 1 the gateway takes less."
 _PASSED = {
     "one core": "One worker on one core: the proxy under test is pinned to it; the origin (nginx serving files) and "
     "the load (wrk) share the other. nginx checks no signature here and signs nothing: it is the floor, not a peer.",
+    "two workers": "Two workers in front of the same nginx: origin, load and proxies share both cores.",
     "RGW": "Two workers in front of Ceph RGW: store, load and proxies share both cores. `rclone serve s3` and the "
     "gateway check the client's signature and sign anew for the store; the aiobotocore proxy signs and checks nothing; "
     "nginx does neither.",
+    passthrough.IN_TURN: "The same with 4,096 signed URLs of the object in turn. The gateway remembers 1,024 URLs that "
+    "it has proven, from the second time on, so here it proves each of them; above it proves its one URL once.",
 }
 _GROWTH = """\
 One worker on one core, origin and load on the other. The figure of a point is what it reached divided by what lies
@@ -180,7 +183,8 @@ def _chart_of(name: str) -> str:
 
 
 def _when(name: str, section: Section) -> str:
-    return f"`make bench ARGS={name}`, on {section.measured}, took {section.took_s / 60:.1f} minutes."
+    python = f", {section.python}" if section.python else ""
+    return f"`make bench ARGS={name}`, on {section.measured}, took {section.took_s / 60:.1f} minutes{python}."
 
 
 def _words(bar: str) -> str:

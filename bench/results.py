@@ -17,17 +17,18 @@ RESULTS = Path(__file__).with_name("results.json")
 
 @dataclass(frozen=True)
 class Section:
-    """What one part has found: on which day, in how many seconds."""
+    """What one part has found: on which day, in how many seconds, with which Python."""
 
     measured: str
     took_s: float
     rows: tuple[Row, ...]
+    python: str = ""
 
 
 def read(path: Path = RESULTS) -> dict[str, Section]:
     """Return the sections by their parts' names; none where nothing was measured yet."""
     found: dict[str, Any] = json.loads(path.read_text()) if path.exists() else {}
-    return {name: Section(each["measured"], each["took_s"], _rows(each["rows"])) for name, each in found.items()}
+    return {name: Section(**{**each, "rows": _rows(each["rows"])}) for name, each in found.items()}
 
 
 def keep(name: str, section: Section, path: Path = RESULTS) -> None:
