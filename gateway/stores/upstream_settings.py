@@ -24,7 +24,7 @@ class UpstreamSettings:
     ca: str = ""  # PEM file of authorities that are trusted for https instead of the system's
     verify: bool = True  # False believes any certificate, and so anybody on the way
     connect_timeout_s: float = 5.0  # until the store accepts a connection
-    response_timeout_s: float = 30.0  # until the first byte of an answer, for requests without a body
+    response_timeout_s: float = 30.0  # until the head of an answer, for requests without a body
     idle_timeout_s: float = 60.0  # longest silence of the store inside a request; 0: any
     breaker_failures: int = 5  # an address that failed so many requests in a row is left alone; 0: never
     breaker_pause_s: float = 2.0  # between two requests that try an address which is left alone
