@@ -78,7 +78,7 @@ class Gateway:
         form: PostForm | None = None
         try:
             head = believed(read_head(request), self.trusted)
-            if (head.authority, head.raw_path) != (context.host, context.resource):  # as only proxies make it
+            if (head.authority, head.raw_path) != (context.host, context.resource):  # a proxy, or an absolute form
                 context = self._context(record, head.method, head.authority, head.raw_path)
             shown = self.who.shown(head)
             schemes = (shown.claim.scheme,) if isinstance(shown, ProvenUrl) else tuple([each.NAME for each in shown])

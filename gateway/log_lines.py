@@ -17,7 +17,8 @@ TEXT = "%(asctime)s %(name)s %(message)s"
 class AccessRecord(logging.LogRecord):
     """One request's line, written when a handler wants it as text; those that write their own form take `told`.
 
-    Has all that records have, without finding out for each what is the same for all of them.
+    Has all that records have, without finding out for each what is the same for all of them; nothing of where it is
+    written, as no line tells that.
     """
 
     _ALIKE = vars(logging.LogRecord("gateway.access", logging.INFO, "", 0, "", None, None))

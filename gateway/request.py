@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, replace
-from functools import lru_cache
+from functools import lru_cache, wraps
 from typing import TYPE_CHECKING, Generic, Literal, NamedTuple, TypeVar, overload
 from urllib.parse import quote_from_bytes, unquote_to_bytes
 
@@ -193,6 +193,7 @@ def by_names(function: Callable[[tuple[str, ...]], _Value]) -> Callable[[Request
     """Answer for a request what follows from its parameters' names alone; clients send the same few sets of them."""
     remembered = lru_cache(maxsize=512)(function)
 
+    @wraps(function)
     def of_request(head: RequestHead) -> _Value:
         names = head.parameter_names
         return remembered(names) if len(head.raw_query) <= _WORTH_REMEMBERING else function(names)

@@ -121,7 +121,7 @@ class Telemetry:
 
     def begin(self, method: str = "", traceparent: str = "") -> RequestRecord:
         """Give a request its id, and its trace to what is asked of the store on its behalf."""
-        record = RequestRecord(f"{getrandbits(96):024X}", method)
+        record = RequestRecord(f"{getrandbits(96):024X}", method)  # told to everybody: no secret may come from there
         trace = traceparent if traceparent and trace_id(traceparent) else ""
         if not trace and self.settings.new_traces:
             trace = new_traceparent(record.request_id)

@@ -111,8 +111,9 @@ class Exchange:
 
         With `held` they wait for the first `write`, which must follow at once, and share a packet with it.
         """
-        head = self._head(status, reason, headers)
-        self.status, self._told = status, headers
+        names = tuple([name.lower() for name, _ in headers])
+        head = self._head(status, reason, headers, names)
+        self.status, self._told, self._told_names = status, headers, names
         if held:
             self._held = head
         else:
@@ -188,14 +189,13 @@ class Exchange:
         if self._connection.transport is not None:
             self._connection.transport.abort()
 
-    def _head(self, status: int, reason: str | None, headers: Headers) -> bytes:
+    def _head(self, status: int, reason: str | None, headers: Headers, names: tuple[str, ...]) -> bytes:
         """Write status line and headers as they are given, with Date, and what says how the body is framed."""
         incoming = self._incoming
         if self._awaits_continue or incoming.version.major != 1:
             # Whether the body still comes is the client's choice, so what follows on this connection cannot be told.
             incoming.stays_open = False
         lines = [f"HTTP/{incoming.version.major}.{incoming.version.minor} {status} {_phrase(status, reason)}"]
-        names = self._told_names = tuple([name.lower() for name, _ in headers])
         length = int(headers[names.index("content-length")][1]) if "content-length" in names else None
         # How this connection frames the body is told below; an answer 204 has none, and no length.
         unsaid = ("transfer-encoding", "content-length") if status == 204 else ("transfer-encoding",)

@@ -7,6 +7,7 @@ windows, tokens - is for `identify.again` to look at each time.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import chain
 from typing import TYPE_CHECKING
 
 from gateway.auth import cloudfront
@@ -17,14 +18,17 @@ if TYPE_CHECKING:
     from gateway.request import Headers, RequestHead
 
 _MOST = 1024
-_WORTH_REMEMBERING = 4096  # characters of path and query
+_SLOTS = 8 * _MOST
+_WORTH_REMEMBERING = 4096  # characters of path, query and headers
 # No scheme looks at these headers unless the claim names them as signed; what is not named here counts.
 _OVERLOOKED = frozenset(
     {
         *("accept", "accept-encoding", "accept-language", "cache-control", "connection", "dnt", "origin", "pragma"),
         *("if-match", "if-modified-since", "if-none-match", "if-range", "if-unmodified-since", "range", "referer"),
-        *("sec-fetch-dest", "sec-fetch-mode", "sec-fetch-site", "traceparent", "tracestate", "user-agent", "via"),
-        *("x-forwarded-for", "x-forwarded-host", "x-forwarded-proto"),
+        *("sec-ch-ua", "sec-ch-ua-mobile", "sec-ch-ua-platform", "sec-fetch-dest", "sec-fetch-mode", "sec-fetch-site"),
+        *("sec-fetch-user", "upgrade-insecure-requests", "priority", "user-agent", "traceparent", "tracestate", "via"),
+        *("forwarded", "x-forwarded-for", "x-forwarded-host", "x-forwarded-proto", "x-real-ip", "x-request-id"),
+        *("cdn-loop", "cf-connecting-ip", "cf-ray", "x-amzn-trace-id", "x-cloud-trace-context"),
     }
 )
 
@@ -45,12 +49,12 @@ class ProvenUrl:
 class ProvenUrls:
     """The signed URLs that were proven last, from the second time on: most are asked for once.
 
-    What is remembered was true, so strangers cannot fill it.
+    Bounded, because whoever has one URL can write it in many ways.
     """
 
     def __init__(self) -> None:
         self._found: dict[tuple[str, str, str, str], ProvenUrl] = {}
-        self._seen = [0] * _MOST  # hashes of those that were proven once
+        self._seen = [0] * _SLOTS  # hashes of those that were proven once
 
     def find(self, head: RequestHead) -> ProvenUrl | None:
         """Return what was found out about this very request, apart from headers on which no proof depends."""
@@ -68,18 +72,20 @@ class ProvenUrls:
 
         Not one whose claim stands elsewhere, nor CloudFront's, which may depend on where the client is.
         """
-        too_long = len(head.raw_path) + len(head.raw_query) > _WORTH_REMEMBERING
-        if too_long or not claim.in_query or claim.scheme == cloudfront.NAME:
+        if not claim.in_query or claim.scheme == cloudfront.NAME:
             return
         key = (head.method, head.raw_path, head.raw_query, head.authority)
         hashed = hash(key)
-        if self._seen[hashed % _MOST] != hashed:
-            self._seen[hashed % _MOST] = hashed
+        if self._seen[hashed % _SLOTS] != hashed:
+            self._seen[hashed % _SLOTS] = hashed
             return
-        if len(self._found) >= _MOST:
-            del self._found[next(iter(self._found))]
         overlooked = _OVERLOOKED.difference(claim.signed_headers)
         looked_at = _without(head.headers, overlooked)
+        if sum(map(len, (*key, *chain.from_iterable(looked_at)))) > _WORTH_REMEMBERING:
+            return
+        self._found.pop(key, None)
+        if len(self._found) >= _MOST:
+            del self._found[next(iter(self._found))]
         self._found[key] = ProvenUrl(scheme, claim, credential, payload, raw_query, overlooked, looked_at)
 
 

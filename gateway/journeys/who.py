@@ -43,11 +43,12 @@ class Who:
         self, head: RequestHead, shown: Shown, target: Target, record: RequestRecord, now: datetime
     ) -> tuple[Verified, RequestHead]:
         """Prove who asks; return that and the head without the claim. Raises ApiError unless everything is right."""
-        keyring = self.services.keys.current
+        keyring, max_life_s = self.services.keys.current, self.services.settings.keys.max_url_life_s
         if isinstance(shown, ProvenUrl):
             with record.verifying():
                 verified = identify.again(shown, head, keyring, now)
             if verified:
+                identify.check_life(shown.claim, now, max_life_s)
                 record.identity = verified.identity.name
                 return verified, head.with_query(shown.raw_query)
             shown = (shown.scheme,)
@@ -60,7 +61,7 @@ class Who:
             return verified, head
         record.signed_as = difference(head, verified.signed_as)
         scheme, claim = found
-        identify.check_life(claim, now, self.services.settings.keys.max_url_life_s)
+        identify.check_life(claim, now, max_life_s)
         setting = self.services.settings.dialects.cos.unsigned_process
         uncovered = identify.check_process_coverage(
             claim, target, registry.process_parameters(head), cos_unsigned=setting

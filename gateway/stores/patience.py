@@ -18,7 +18,7 @@ class Patience:
     def __init__(self, limit_s: float) -> None:
         self._limit_s = limit_s
         self._every_s = min(_LOOK_EVERY_S, limit_s / _LOOKS)
-        self._until: dict[Callable[[BaseException], None], float] = {}  # in this order, since the limit is one
+        self._until: dict[Callable[[BaseException], None], float] = {}
         self._timer: asyncio.TimerHandle | None = None
 
     def begin(self, fail: Callable[[BaseException], None]) -> None:
@@ -35,9 +35,9 @@ class Patience:
     def _look(self) -> None:
         loop = asyncio.get_running_loop()
         now = loop.time()
-        for fail, until in [*self._until.items()]:
-            if until > now:
-                break
+        late = [fail for fail, until in self._until.items() if until <= now]
+        for fail in late:
             self.end(fail)
-            fail(TimeoutError("no answer in time"))
         self._timer = loop.call_later(self._every_s, self._look) if self._until else None
+        for fail in late:
+            fail(TimeoutError("no answer in time"))

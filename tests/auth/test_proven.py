@@ -149,10 +149,23 @@ def test_what_is_remembered_is_bounded() -> None:
         for _ in range(2):
             proven.add(head, scheme, verified.claim, verified.credential, verified.payload, "")
     assert [proven.find(heads[at]) is not None for at in (0, 1, _MOST)] == [False, True, True]
-    long = presigned("aws_v4", key="x" * 5000)
-    for _ in range(2):
-        proven.add(long, scheme, verified.claim, verified.credential, verified.payload, "")
-    assert proven.find(long) is None
+    for long in (presigned("aws_v4", key="x" * 5000), with_headers(heads[0], (("x-a", "x" * 5000),))):
+        for _ in range(2):
+            proven.add(long, scheme, verified.claim, verified.credential, verified.payload, "")
+        assert proven.find(long) is None
+
+
+def test_another_proof_of_the_same_url_costs_no_other_its_place() -> None:
+    proven = ProvenUrls()
+    heads = [presigned("aws_v4", key=f"{number}.jpg") for number in range(_MOST)]
+    verified = samples.identified(heads[0])
+    assert verified.claim
+    assert verified.credential
+    (scheme,) = identify.recognised(heads[0])
+    for head in (*heads, heads[-1]):
+        for _ in range(2):
+            proven.add(head, scheme, verified.claim, verified.credential, verified.payload, "")
+    assert proven.find(heads[0])
 
 
 def test_new_settings_begin_with_nothing() -> None:
