@@ -146,3 +146,9 @@ def test_all_values_of_a_repeated_parameter_can_be_had() -> None:
 @pytest.mark.parametrize("length", [1, 40, 60, 5000])
 def test_long_and_short_texts_are_decoded_alike(length: int) -> None:
     assert percent_decode("%C3%A9" * length) == "é" * length
+
+
+def test_what_is_found_out_once_is_found_out_once_and_documented() -> None:
+    head = RequestHead("GET", "/b/k", "a=1", "host", ())
+    assert head.parameters is head.parameters
+    assert RequestHead.parameters.__doc__ == "Return the query as parameters, in wire order."
