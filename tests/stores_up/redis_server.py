@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import socket
 import subprocess
 import time
 from contextlib import contextmanager
@@ -38,10 +39,15 @@ def redis_server(program: str, folder: Path) -> Iterator[str]:
     with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
         try:
             for _ in range(500):
-                if place.exists():
+                if _accepts(place):  # the file is there a moment earlier
                     break
                 assert process.poll() is None, "redis-server ended"
                 time.sleep(0.01)
             yield f"unix://{place}"
         finally:
             process.kill()
+
+
+def _accepts(place: Path) -> bool:
+    with socket.socket(socket.AF_UNIX) as client:
+        return client.connect_ex(str(place)) == 0
