@@ -208,7 +208,6 @@ async def compose(
     )
     gateway = Gateway(
         services=services,
-        hosts=host_map(settings),
         who=Who(services, host_map(settings), public_face(settings), telemetry),
         trusted=trusted_networks(settings),
         default_dialect=default_dialect(settings),

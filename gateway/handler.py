@@ -22,7 +22,7 @@ from gateway.journeys.rate import rated
 from gateway.journeys.save import save, spelled_out
 from gateway.journeys.vendor_call import Call, Services, at_store, store_for
 from gateway.proxies import believed, parse_address
-from gateway.request import HostMap, RequestHead, Target, locate
+from gateway.request import RequestHead, Target, locate
 from gateway.settings import route
 from gateway.wire import ClientGoneError, Exchange, read_head
 
@@ -42,7 +42,6 @@ class Gateway:
     """Everything a request may need, put together once in `app.py`: what the vendors' APIs need too, and the rest."""
 
     services: Services
-    hosts: HostMap
     who: Who
     trusted: Sequence[Network]
     default_dialect: str
@@ -86,13 +85,13 @@ class Gateway:
                 dialect, record.dialect = vendor, vendor.NAME
                 await vendor_api.answer(Call(self.services, exchange, head, record, context), vendor)
                 return
-            dialect = registry.select(head, schemes, self.hosts, self.default_dialect)
+            dialect = registry.select(head, schemes, self.who.hosts, self.default_dialect)
             record.dialect, record.scheme = dialect.NAME, "+".join(schemes)
             # Where: exactly one bucket and key, before anybody is believed.
-            target = locate(head, self.hosts)
+            target = locate(head, self.who.hosts)
             form = await post_form.begin(exchange, head, target)
             if form is not None:  # its claim is among its fields, so they say what it speaks
-                dialect = registry.select(head, form.schemes, self.hosts, self.default_dialect)
+                dialect = registry.select(head, form.schemes, self.who.hosts, self.default_dialect)
                 record.dialect, record.scheme = dialect.NAME, "+".join(form.schemes)
             await self._journey(head, target, form or shown, dialect, exchange, record, context)
         except ApiError as error:

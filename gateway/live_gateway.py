@@ -87,7 +87,6 @@ class LiveGateway:
         telemetry.settings = settings.telemetry
         self.current = replace(
             old,
-            hosts=host_map(settings),
             who=Who(services, host_map(settings), public_face(settings), telemetry),
             trusted=trusted_networks(settings),
             default_dialect=default_dialect(settings),

@@ -14,6 +14,7 @@ from gateway.auth import cloudfront
 
 if TYPE_CHECKING:
     from gateway.auth.base import Claim, Payload, Scheme
+    from gateway.auth.identify import Verified
     from gateway.credentials import Credential
     from gateway.request import Headers, RequestHead
 
@@ -65,14 +66,13 @@ class ProvenUrls:
             return None
         return found
 
-    def add(
-        self, head: RequestHead, scheme: Scheme, claim: Claim, credential: Credential, payload: Payload, raw_query: str
-    ) -> None:
+    def add(self, head: RequestHead, scheme: Scheme, verified: Verified, raw_query: str) -> None:
         """Remember a URL that was proven, for the second time, as it was received, all of its parameters being covered.
 
         Not one whose claim stands elsewhere, nor CloudFront's, which may depend on where the client is.
         """
-        if not claim.in_query or claim.scheme == cloudfront.NAME:
+        claim, credential = verified.claim, verified.credential
+        if claim is None or credential is None or not claim.in_query or claim.scheme == cloudfront.NAME:
             return
         key = (head.method, head.raw_path, head.raw_query, head.authority)
         hashed = hash(key)
@@ -86,7 +86,7 @@ class ProvenUrls:
         self._found.pop(key, None)
         if len(self._found) >= _MOST:
             del self._found[next(iter(self._found))]
-        self._found[key] = ProvenUrl(scheme, claim, credential, payload, raw_query, overlooked, looked_at)
+        self._found[key] = ProvenUrl(scheme, claim, credential, verified.payload, raw_query, overlooked, looked_at)
 
 
 def _without(headers: Headers, names: frozenset[str]) -> Headers:

@@ -125,15 +125,15 @@ def action(method: str, ref: ObjectRef, parameter_names: Iterable[str]) -> str:
     if not ref.bucket:
         return f"s3:{_SERVICE[column]}"
     names = set(parameter_names)
+    plain = (_OBJECT if ref.key else _BUCKET)[column]
     if not names:
-        return f"s3:{(_OBJECT if ref.key else _BUCKET)[column]}"
+        return f"s3:{plain}"
     table = _OBJECT_SUBRESOURCES if ref.key else _BUCKET_SUBRESOURCES
     found = sorted(name for name in names & table.keys() if table[name][column])
     if ref.key:
         _refuse_bucket_subresource(names - set(found), column)
     if len(found) > 1:
         raise ApiError(INVALID_ARGUMENT, message=f"Conflicting query string parameters: {', '.join(found)}.")
-    plain = (_OBJECT if ref.key else _BUCKET)[column]
     needed = table[found[0]][column] if found else plain
     if ref.key and _VERSION in names and needed in _VERSIONED:
         needed = needed.replace("Object", "ObjectVersion")

@@ -57,7 +57,7 @@ class Who:
         with record.verifying():
             verified = identify.identify(heads, found, target, keyring, now)
         record.identity = verified.identity.name
-        if found is None or verified.signed_as is None or verified.credential is None:
+        if found is None or verified.signed_as is None:
             return verified, head
         record.signed_as = difference(head, verified.signed_as)
         scheme, claim = found
@@ -72,7 +72,7 @@ class Who:
         used_up = scheme.CLAIM_PARAMETERS if claim.in_query else frozenset()
         raw_query = query_without(head.parameters, used_up)
         if verified.signed_as is head and not uncovered:
-            self.proven.add(head, scheme, claim, verified.credential, verified.payload, raw_query)
+            self.proven.add(head, scheme, verified, raw_query)
         return verified, head if raw_query == head.raw_query else head.with_query(raw_query)
 
     def explained(self, error: ApiError, head: RequestHead) -> ApiError:

@@ -32,9 +32,9 @@ def remembering(head: RequestHead, verified: Verified) -> ProvenUrls:
     (scheme,) = identify.recognised(head)
     assert verified.claim
     assert verified.credential
-    proven.add(head, scheme, verified.claim, verified.credential, verified.payload, "")
+    proven.add(head, scheme, verified, "")
     assert proven.find(head) is None, "most URLs are asked for once"
-    proven.add(head, scheme, verified.claim, verified.credential, verified.payload, "")
+    proven.add(head, scheme, verified, "")
     return proven
 
 
@@ -128,7 +128,7 @@ def test_a_temporary_key_that_ends_takes_its_urls_with_it() -> None:
         identify.again(known, head, keyring, ends + timedelta(seconds=1))
     assert refused.value.kind is EXPIRED_TOKEN
     with pytest.raises(ApiError) as refused:
-        identify.again(replace(known, claim=replace(known.claim, token="u")), head, keyring, NOW)  # none
+        identify.again(replace(known, claim=replace(known.claim, token="u")), head, keyring, NOW)
     assert refused.value.kind is INVALID_TOKEN
 
 
@@ -147,11 +147,11 @@ def test_what_is_remembered_is_bounded() -> None:
     (scheme,) = identify.recognised(heads[0])
     for head in heads:
         for _ in range(2):
-            proven.add(head, scheme, verified.claim, verified.credential, verified.payload, "")
+            proven.add(head, scheme, verified, "")
     assert [proven.find(heads[at]) is not None for at in (0, 1, _MOST)] == [False, True, True]
     for long in (presigned("aws_v4", key="x" * 5000), with_headers(heads[0], (("x-a", "x" * 5000),))):
         for _ in range(2):
-            proven.add(long, scheme, verified.claim, verified.credential, verified.payload, "")
+            proven.add(long, scheme, verified, "")
         assert proven.find(long) is None
 
 
@@ -164,7 +164,7 @@ def test_another_proof_of_the_same_url_costs_no_other_its_place() -> None:
     (scheme,) = identify.recognised(heads[0])
     for head in (*heads, heads[-1]):
         for _ in range(2):
-            proven.add(head, scheme, verified.claim, verified.credential, verified.payload, "")
+            proven.add(head, scheme, verified, "")
     assert proven.find(heads[0])
 
 
