@@ -50,5 +50,12 @@ def prepare_node() -> Node:
             run((str(home / "bin" / "node"), str(npm), "install", "--prefix", str(folder), *QUIET), 300)
             (folder / "installed").touch()
         for driver in HERE.glob("*.mjs"):  # beside the packages, where Node looks for what they import
-            shutil.copy(driver, folder)
+            put(driver, folder)
     return Node(home / "bin" / "node", folder)
+
+
+def put(driver: Path, folder: Path) -> None:
+    """Copy a driver to a folder in one step: another test may be starting the one that is there."""
+    part = folder / f"{driver.name}.part"
+    shutil.copy(driver, part)
+    part.replace(folder / driver.name)
