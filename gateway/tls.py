@@ -59,15 +59,19 @@ def read_chain(settings: TlsSettings) -> Chain:
     return Chain(context, _expiry(settings.certificate))
 
 
-def store_context(ca: str, *, verify: bool) -> ssl.SSLContext | bool:
-    """Return what aiohttp takes as `ssl` towards one store: True trusts the system's authorities, False anybody.
+def store_context(ca: str, *, verify: bool) -> ssl.SSLContext:
+    """Return whom the gateway trusts at one store: the system's authorities, or anybody without `verify`.
 
     `ca` names a PEM file of authorities that are trusted instead. Raises TlsError.
     """
-    if not ca or not verify:
-        return verify
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    _load_authorities(context, ca, "ca")
+    context.set_alpn_protocols(["http/1.1"])
+    if not verify:
+        context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    elif ca:
+        _load_authorities(context, ca, "ca")
+    else:
+        context.load_default_certs()
     return context
 
 

@@ -352,8 +352,10 @@ async def test_a_store_under_another_name_than_its_certificate_s_is_not_believed
 
 def test_the_system_s_authorities_are_trusted_by_default_and_anybody_only_when_told() -> None:
     assert load(None, {}, {"upstream": {"m": {"endpoint": "https://s"}}}).upstream["m"].verify is True
-    assert store_context("", verify=True) is True
-    assert store_context("", verify=False) is False
+    trusting, credulous = store_context("", verify=True), store_context("", verify=False)
+    assert (trusting.verify_mode, trusting.check_hostname) == (ssl.CERT_REQUIRED, True)
+    assert trusting.cert_store_stats() == ssl.create_default_context().cert_store_stats()
+    assert (credulous.verify_mode, credulous.check_hostname) == (ssl.CERT_NONE, False)
 
 
 # --- the settings ---------------------------------------------------------------------------------------------------

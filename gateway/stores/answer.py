@@ -10,7 +10,7 @@ import aiohttp
 
 from gateway.errors import UPSTREAM_BROKEN, UPSTREAM_TIMEOUT, UPSTREAM_UNREACHABLE, ApiError
 from gateway.splice import SourceEndedError, can_splice, splice
-from gateway.stores.exchange import Answer
+from gateway.stores.connection import Answer
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator
@@ -91,10 +91,8 @@ class StoreAnswer:
             raise ApiError(UPSTREAM_BROKEN, f"body broke off: {type(error).__name__}") from error
 
     def close(self) -> None:
-        """Return the connection to the pool when the body was read to its end, cut it otherwise."""
-        if self._response.content.at_eof():
-            self._response.release()
-        else:
+        """Cut the connection, unless the body came to its end, and others may use it already."""
+        if not self._response.content.at_eof():
             self._response.close()
 
     async def read(self, limit: int) -> bytes:

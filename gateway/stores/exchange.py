@@ -1,165 +1,127 @@
-"""A request without a body on one of aiohttp's pooled connections, below its client session. Must not know S3.
-
-The session builds some forty objects for each request; here it is one text, and the answer is what the parser found.
-"""
+"""Requests without a body by connections that are kept, and used again. Must not know S3."""
 
 from __future__ import annotations
 
+import asyncio
+from functools import partial
 from typing import TYPE_CHECKING
 
 import aiohttp
-from aiohttp.http_exceptions import HttpProcessingError
 from yarl import URL
 
+from gateway.stores.connection import StoreConnection
 from gateway.stores.patience import Patience
 
 if TYPE_CHECKING:
-    from aiohttp.connector import Connection
-    from aiohttp.http import RawResponseMessage
+    import ssl
 
     from gateway.request import Headers
+    from gateway.stores.connection import Answer
 
 METHODS = frozenset({"GET", "HEAD"})  # what `Line.ask` can send: anything else is told a length
-MAX_FIELD_BYTES = 65_536
-_MAX_HEADERS = 128
+_KEPT_S = 30.0  # how long nobody needs a connection until it is closed
+_LOOK_EVERY_S = 5.0
+_SECOND_FAMILY_S = 0.25  # after which a name's address of the other family is tried beside the first (RFC 8305)
 
 
-class Answer:
-    """An answer's head, and its body still to be read; has the names of `aiohttp.ClientResponse`."""
-
-    __slots__ = ("_connection", "content", "idle_s", "raw_headers", "reason", "status")
-
-    def __init__(
-        self, message: RawResponseMessage, content: aiohttp.StreamReader, connection: Connection, idle_s: float | None
-    ) -> None:
-        self.status, self.reason, self.raw_headers = message.code, message.reason, message.raw_headers
-        self.content = content
-        self.idle_s = idle_s  # None: any silence is allowed
-        self._connection: Connection | None = connection
-        content.on_eof(self.release)
-
-    def pause(self) -> bool:
-        """Read no more, so that somebody else can read the rest from `socket`, who then calls `taken`.
-
-        False, and nothing has changed, where the bytes on it would not be those of the body.
-        """
-        connection = self._connection
-        if connection is None or connection.protocol is None or connection.transport is None:
-            return False
-        if connection.transport.get_extra_info("sslcontext") is not None or connection.transport.is_closing():
-            return False
-        connection.protocol.pause_reading()
-        return True
-
-    @property
-    def socket(self) -> int:
-        """The descriptor of the connection's socket, -1 when that has been closed."""
-        connection = self._connection
-        transport = connection.transport if connection else None
-        return transport.get_extra_info("socket").fileno() if transport else -1
-
-    def taken(self) -> None:
-        """Note that the rest has been read, so that the connection can be used again."""
-        self.content.feed_eof()  # the parser that still waits for that rest will see no other answer
-
-    def release(self) -> None:
-        """Give the connection back to the pool, which closes it unless the answer has ended."""
-        if self._connection is not None:
-            self._connection.release()
-            self._connection = None
-
-    def close(self) -> None:
-        """Close the connection, unless it went back to the pool when the answer ended."""
-        if self._connection is not None:
-            self._connection.close()
-            self._connection = None
+class UnreachableError(aiohttp.ClientConnectionError):
+    """No connection came about, so nothing was sent."""
 
 
 class Line:
-    """Requests by the connections of one connector; `timeout`'s sock_connect and sock_read (seconds) hold.
+    """Requests to whichever origins, each by a connection that is free or by a new one.
 
-    `answer_s` is how long the head of an answer may take.
+    A connection has to be there within `connect_s` seconds, the head of an answer within `answer_s`; a body may be
+    silent for `idle_s`. None is any time.
     """
 
     def __init__(
-        self, connector: aiohttp.BaseConnector, timeout: aiohttp.ClientTimeout, answer_s: float, buffer_bytes: int
+        self, trust: ssl.SSLContext, connect_s: float | None, answer_s: float | None, idle_s: float | None
     ) -> None:
-        self._connector = connector
-        self._timeout = timeout
-        self._patience = Patience(min(answer_s, timeout.sock_read or answer_s))
-        self._buffer_bytes = buffer_bytes
-        self._destinations: dict[str, aiohttp.ClientRequest] = {}
+        self._trust = trust
+        self._connect_s = connect_s
+        self._heads, self._bodies = Patience(answer_s), Patience(idle_s)
+        self._connections: set[StoreConnection] = set()
+        self._free: dict[str, list[StoreConnection]] = {}  # by origin; the last one is the one that was used last
+        self._timer: asyncio.TimerHandle | None = None
+        self._closed = False
 
     async def ask(self, method: str, origin: str, target: str, headers: Headers) -> Answer:
         """Send a request of `METHODS` for a raw target to an origin (`http://host:port`); return the answer.
 
         Tries once more when a connection broke before the answer, as it does when the other side has just closed an
-        idle one. Raises aiohttp.ClientError, OSError.
+        idle one. Raises UnreachableError, another aiohttp.ClientError, TimeoutError.
         """
-        head = _head(method, target, headers)
+        head, bodiless = _head(method, target, headers), method == "HEAD"
         try:
-            return await self._ask_once(method, origin, head)
-        except aiohttp.ClientConnectorError:
-            raise
+            connection = self._take(origin) or await self._connect(origin)
+            return await connection.ask(head, bodiless=bodiless)
         except (aiohttp.ClientOSError, aiohttp.ServerDisconnectedError):
-            return await self._ask_once(method, origin, head)
+            connection = self._take(origin) or await self._connect(origin)
+            return await connection.ask(head, bodiless=bodiless)
 
-    async def _ask_once(self, method: str, origin: str, head: bytes) -> Answer:
-        try:
-            connection = await self._connector.connect(self._destination(origin), [], self._timeout)
-        except TimeoutError as error:
-            raise aiohttp.ConnectionTimeoutError(f"no connection to {origin} in time") from error
-        try:
-            message, content = await self._exchange(connection, head, without_body=method == "HEAD")
-            return Answer(message, content, connection, self._timeout.sock_read or None)
-        except HttpProcessingError as error:
-            connection.close()
-            raise aiohttp.ClientPayloadError("an unreadable answer") from error
-        except BaseException:
-            connection.close()
-            raise
+    async def close(self) -> None:
+        """Close all connections, whoever waits for something on them."""
+        self._closed = True
+        if self._timer is not None:
+            self._timer.cancel()
+        for connection in tuple(self._connections):
+            connection.cut()
+        await asyncio.sleep(0)  # that is how long the event loop takes to close a socket
 
-    async def _exchange(
-        self, connection: Connection, head: bytes, *, without_body: bool
-    ) -> tuple[RawResponseMessage, aiohttp.StreamReader]:
-        protocol, transport = connection.protocol, connection.transport
-        if protocol is None or transport is None or transport.is_closing():
-            raise aiohttp.ServerDisconnectedError
-        protocol.set_response_params(
-            skip_payload=without_body,
-            read_until_eof=True,
-            auto_decompress=False,
-            read_timeout=None,
-            read_bufsize=self._buffer_bytes,
-            max_line_size=MAX_FIELD_BYTES,
-            max_field_size=MAX_FIELD_BYTES,
-            max_headers=_MAX_HEADERS,
-        )
-        transport.write(head)
-        fail = protocol.set_exception
-        self._patience.begin(fail)
-        try:
-            while True:
-                message, content = await protocol.read()
-                if not 100 <= message.code < 200 or message.code == 101:
-                    break
-        finally:
-            self._patience.end(fail)
-        if without_body and message.chunked:
-            protocol.force_close()  # Ceph RGW sends the last chunk all the same, perhaps in front of the next answer
-        if not content.is_eof():
-            protocol.read_timeout = self._timeout.sock_read
-            protocol.start_timeout()
-        return message, content
+    def _take(self, origin: str) -> StoreConnection | None:
+        free = self._free.get(origin)
+        while free:
+            connection = free.pop()
+            if connection.is_open:
+                return connection
+        return None
 
-    def _destination(self, origin: str) -> aiohttp.ClientRequest:
-        """Return what the connector wants to be asked with; nothing of it but the address is used."""
-        found = self._destinations.get(origin)
-        if found is None:
-            if len(self._destinations) >= 1024:  # a name for each bucket, where these are part of the host
-                self._destinations.clear()
-            found = self._destinations[origin] = aiohttp.ClientRequest("GET", URL(origin, encoded=True))
-        return found
+    async def _connect(self, origin: str) -> StoreConnection:
+        url = URL(origin, encoded=True)
+        host, secure = (url.raw_host or "").rstrip("."), url.scheme == "https"
+        new = partial(StoreConnection, origin, self._heads, self._bodies, self._freed, self._lost)
+        try:
+            async with asyncio.timeout(self._connect_s):
+                _, connection = await asyncio.get_running_loop().create_connection(
+                    new,
+                    host,
+                    url.port or 0,
+                    ssl=self._trust if secure else None,
+                    server_hostname=host if secure else None,
+                    happy_eyeballs_delay=_SECOND_FAMILY_S,
+                )
+        except OSError as error:  # names that are unknown, refusals, certificates, and no answer in time
+            raise UnreachableError(f"no connection to {origin}: {type(error).__name__}") from error
+        self._connections.add(connection)
+        return connection
+
+    def _freed(self, connection: StoreConnection) -> None:
+        if self._closed:
+            connection.end()
+            return
+        loop = asyncio.get_running_loop()
+        connection.free_since = loop.time()
+        self._free.setdefault(connection.origin, []).append(connection)
+        if self._timer is None:
+            self._timer = loop.call_later(_LOOK_EVERY_S, self._look)
+
+    def _lost(self, connection: StoreConnection) -> None:
+        self._connections.discard(connection)
+        free = self._free.get(connection.origin, [])
+        if connection in free:
+            free.remove(connection)
+
+    def _look(self) -> None:
+        """Close what nobody has needed for long."""
+        loop = asyncio.get_running_loop()
+        needed_after = loop.time() - _KEPT_S
+        for free in self._free.values():
+            for connection in free:
+                if connection.free_since < needed_after:
+                    connection.end()
+        self._free = {origin: free for origin, free in self._free.items() if free}
+        self._timer = loop.call_later(_LOOK_EVERY_S, self._look) if self._free else None
 
 
 def _head(method: str, target: str, headers: Headers) -> bytes:

@@ -1,4 +1,4 @@
-"""How long the beginning of an answer may take: one timer for all that are waited for. Must not know HTTP or S3."""
+"""How long a store may be silent: one timer for all that are waited for. Must not know HTTP or S3."""
 
 from __future__ import annotations
 
@@ -13,18 +13,23 @@ _LOOKS = 8  # within the limit, at least: whoever waits too long waits by an eig
 
 
 class Patience:
-    """Fails whoever waits for longer than `limit_s` seconds; a timer for each of them would cost ten times as much."""
+    """Fails whoever waits for longer than `limit_s` seconds (None: for ever) without a new beginning.
 
-    def __init__(self, limit_s: float) -> None:
-        self._limit_s = limit_s
-        self._every_s = min(_LOOK_EVERY_S, limit_s / _LOOKS)
+    A timer for each of them would cost ten times as much.
+    """
+
+    def __init__(self, limit_s: float | None) -> None:
+        self.limit_s = limit_s
+        self._every_s = min(_LOOK_EVERY_S, (limit_s or _LOOK_EVERY_S) / _LOOKS)
         self._until: dict[Callable[[BaseException], None], float] = {}
         self._timer: asyncio.TimerHandle | None = None
 
     def begin(self, fail: Callable[[BaseException], None]) -> None:
-        """Call `fail` with TimeoutError unless `end` is told of it in time."""
+        """Call `fail` with TimeoutError unless `end` is told of it, or `begin` again, in time."""
+        if self.limit_s is None:
+            return
         loop = asyncio.get_running_loop()
-        self._until[fail] = loop.time() + self._limit_s
+        self._until[fail] = loop.time() + self.limit_s
         if self._timer is None:
             self._timer = loop.call_later(self._every_s, self._look)
 

@@ -22,8 +22,9 @@ from gateway.errors import REQUEST_TIMEOUT, UPSTREAM_BROKEN, UPSTREAM_TIMEOUT, U
 from gateway.request import percent_encode
 from gateway.stores.answer import FAILURES, StoreAnswer
 from gateway.stores.cache import MemoryResults
+from gateway.stores.connection import MAX_FIELD_BYTES, READ_BUFFER_BYTES, Answer
 from gateway.stores.endpoints import Endpoints
-from gateway.stores.exchange import MAX_FIELD_BYTES, METHODS, Answer, Line
+from gateway.stores.exchange import METHODS, Line, UnreachableError
 from gateway.stores.flow import Flow
 from gateway.stores.tries import Tries
 from gateway.tls import store_context
@@ -44,7 +45,6 @@ if TYPE_CHECKING:
 EMPTY_SHA256 = hashlib.sha256(b"").hexdigest()
 UNSIGNED = "UNSIGNED-PAYLOAD"
 _DNS_NAME = re.compile(r"[a-z0-9]([a-z0-9.-]*[a-z0-9])?")
-_READ_BUFFER_BYTES = 128 * 1024
 _LOOK_EVERY_S = 15.0  # at whether an upload still moves, at least
 
 
@@ -131,15 +131,16 @@ class Upstream:
             total=None, sock_connect=settings.connect_timeout_s, sock_read=settings.idle_timeout_s
         )
         trust = store_context(settings.ca, verify=settings.verify)
-        connector = aiohttp.TCPConnector(limit=0, keepalive_timeout=30, ssl=trust)
-        self._line = Line(connector, timeout, settings.response_timeout_s, _READ_BUFFER_BYTES)
+        idle_s = settings.idle_timeout_s or None
+        answer_s = min(settings.response_timeout_s, idle_s or math.inf)
+        self._line = Line(trust, settings.connect_timeout_s, answer_s, idle_s)
         self._session = aiohttp.ClientSession(
-            connector=connector,
+            connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=30, ssl=trust),
             timeout=timeout,
             auto_decompress=False,
             request_class=_PlainRequest,
             cookie_jar=aiohttp.DummyCookieJar(),
-            read_bufsize=_READ_BUFFER_BYTES,
+            read_bufsize=READ_BUFFER_BYTES,
             max_line_size=MAX_FIELD_BYTES,
             max_field_size=MAX_FIELD_BYTES,
         )
@@ -156,6 +157,7 @@ class Upstream:
 
     async def close(self) -> None:
         """Close the pooled connections."""
+        await self._line.close()
         await self._session.close()
 
     async def failure(self) -> str:
@@ -171,8 +173,6 @@ class Upstream:
         try:
             async with asyncio.timeout(self._settings.connect_timeout_s):
                 (await self._line.ask("HEAD", origin, "/", (("host", endpoint.authority),))).close()
-        except aiohttp.ClientPayloadError:
-            pass  # an answer all the same: Ceph RGW sends the end of a body behind the one to a HEAD
         except (TimeoutError, aiohttp.ClientError, OSError) as error:
             self._endpoints.rest(endpoint, monotonic())
             return f"{origin}/: {type(error).__name__}"
@@ -228,9 +228,10 @@ class Upstream:
             else:
                 async with asyncio.timeout(self._settings.response_timeout_s):
                     response = await self._send_once(endpoint, bucket, request, None, signed=signed)
-        except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError) as error:
+        except (UnreachableError, aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError) as error:
             self._tries.failed(endpoint, rests=True)
-            raise ApiError(UPSTREAM_UNREACHABLE, f"cannot connect: {type(error).__name__}") from error
+            reason = type(error.__cause__ or error).__name__
+            raise ApiError(UPSTREAM_UNREACHABLE, f"cannot connect: {reason}") from error
         except TimeoutError as error:
             self._tries.failed(endpoint)
             raise ApiError(UPSTREAM_TIMEOUT, "no answer in time") from error

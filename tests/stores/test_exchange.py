@@ -1,63 +1,340 @@
+"""Connections to a store, spoken to byte by byte."""
+
 from __future__ import annotations
 
 import asyncio
+import socket
 from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import aiohttp
 import pytest
 
-from gateway.stores.exchange import Line
+from gateway.stores import exchange
+from gateway.stores.exchange import Line, UnreachableError
+from gateway.tls import store_context
+from tests.journeys.neighbourhood import until
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
-
-    from gateway.stores.exchange import Answer
+    from collections.abc import AsyncIterator, Sequence
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
+LONG = b"HTTP/1.1 200 OK\r\nContent-Length: 4000000\r\n\r\n"
+CHUNKS = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
+END = b"HTTP/1.1 200 OK\r\n\r\n"  # its body ends with the connection
+CLOSE = b"<close>"
+RESET = b"<reset>"
+
+
+@dataclass
+class Store:
+    """Gives one answer after the other, in the pieces in which it is written here, each to one request."""
+
+    answers: list[Sequence[bytes]]
+    endpoint: str = ""
+    heads: list[tuple[int, bytes]] = field(default_factory=list)  # with the connection's number
+    connections: list[asyncio.StreamWriter] = field(default_factory=list)
+    tasks: list[asyncio.Task[None]] = field(default_factory=list)
+    ended: list[int] = field(default_factory=list)  # connections that the gateway closed, or that were closed here
+
+    def accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.tasks.append(asyncio.ensure_future(self._serve(reader, writer)))
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.connections.append(writer)
+        number = len(self.connections)
+        try:
+            while True:
+                self.heads.append((number, await reader.readuntil(b"\r\n\r\n")))
+                for piece in self.answers.pop(0):
+                    if piece in (CLOSE, RESET):
+                        if piece == RESET:
+                            linger = (1).to_bytes(4, "little") + bytes(4)
+                            writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
+                        return
+                    writer.write(piece)
+                    await writer.drain()
+                    await asyncio.sleep(0.02)  # the next piece is another packet
+        except (asyncio.IncompleteReadError, ConnectionError):
+            pass
+        finally:
+            self.ended.append(number)
+            writer.close()
+
+    @property
+    def used(self) -> list[int]:
+        """The number of the connection by which each request came."""
+        return [number for number, _ in self.heads]
+
+
+@asynccontextmanager
+async def store(*answers: bytes | Sequence[bytes]) -> AsyncIterator[Store]:
+    scripted = Store([[each] if isinstance(each, bytes) else each for each in answers])
+    async with await asyncio.start_server(scripted.accept, "127.0.0.1", 0) as server:
+        scripted.endpoint = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+        yield scripted
+        for writer in scripted.connections:
+            writer.transport.abort()
+        for task in scripted.tasks:
+            task.cancel()
+        await asyncio.gather(*scripted.tasks, return_exceptions=True)
+
+
+@asynccontextmanager
+async def new_line(
+    connect_s: float | None = 5, answer_s: float | None = 5, idle_s: float | None = None
+) -> AsyncIterator[Line]:
+    line = Line(store_context("", verify=True), connect_s, answer_s, idle_s)
+    try:
+        yield line
+    finally:
+        await line.close()
+
+
+async def fetched(line: Line, place: Store, method: str = "GET") -> tuple[int, bytes]:
+    answer = await line.ask(method, place.endpoint, "/a", (("host", "store"),))
+    try:
+        return answer.status, await answer.content.read()
+    finally:
+        answer.close()
 
 
 @pytest.mark.parametrize("value", ["a\r\nx-amz-acl: public-read", "a\nb", "a\rb", "a\0b"])
 async def test_a_line_break_inside_of_a_header_never_reaches_the_store(value: str) -> None:
-    async with aiohttp.TCPConnector() as connector:
-        line = Line(connector, aiohttp.ClientTimeout(), 5, 1024)
+    async with new_line() as line:
         with pytest.raises(ValueError, match="a line break"):
             await line.ask("GET", "http://127.0.0.1:1", "/a", (("host", "127.0.0.1:1"), ("range", value)))
 
 
-async def test_an_interim_answer_is_not_the_answer() -> None:
-    assert await asked(b"HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n" + OK) == (200, b"ok")
+@pytest.mark.parametrize("method", ["GET", "HEAD"])
+@pytest.mark.parametrize("apart", [False, True])
+async def test_an_interim_answer_is_not_the_answer(method: str, apart: bool) -> None:  # noqa: FBT001
+    hints = b"HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n"
+    final = OK if method == "GET" else OK[:-2]
+    async with store([hints, final] if apart else hints + final, final) as place, new_line() as line:
+        assert await fetched(line, place, method) == (200, b"ok" if method == "GET" else b"")
+        await fetched(line, place, method)
+        assert place.used == [1, 1]
 
 
 async def test_an_answer_that_is_no_http_is_an_error() -> None:
-    with pytest.raises(aiohttp.ClientError):
-        await asked(b"SSH-2.0-OpenSSH\r\n\r\n")
+    async with store(b"SSH-2.0-OpenSSH\r\n\r\n") as place, new_line() as line:
+        with pytest.raises(aiohttp.ClientPayloadError):
+            await fetched(line, place)
+        await until(lambda: place.ended == [1])
 
 
-async def asked(answer: bytes) -> tuple[int, bytes]:
-    async with answered(answer, aiohttp.ClientTimeout()) as found:
-        return found.status, await found.content.read()
+@pytest.mark.parametrize(
+    ("method", "first"),
+    [
+        ("GET", OK),
+        ("GET", CHUNKS + b"2\r\nok\r\n0\r\n\r\n"),
+        ("GET", b"HTTP/1.1 204 No Content\r\nContent-Length: 9\r\n\r\n"),
+        ("GET", b"HTTP/1.1 304 Not Modified\r\nETag: a\r\n\r\n"),
+        ("GET", b"HTTP/1.1 304 Not Modified\r\nContent-Length: 9\r\n\r\n"),
+        ("GET", b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n"),
+        ("HEAD", b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n"),
+    ],
+)
+async def test_a_connection_is_used_again_when_its_answer_has_ended(method: str, first: bytes) -> None:
+    async with store(first, OK, [OK[:-2], b"ok"]) as place, new_line() as line:
+        await fetched(line, place, method)
+        assert await fetched(line, place) == (200, b"ok")
+        assert await fetched(line, place) == (200, b"ok")
+        assert place.used == [1, 1, 1]
 
 
-@asynccontextmanager
-async def answered(answer: bytes, limits: aiohttp.ClientTimeout) -> AsyncIterator[Answer]:
-    """Ask a server that gives this answer to whatever it is asked."""
-
-    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        await reader.readuntil(b"\r\n\r\n")
-        writer.write(answer)
-        await writer.drain()
-        writer.close()
-
-    async with await asyncio.start_server(serve, "127.0.0.1", 0) as server, aiohttp.TCPConnector() as connector:
-        port = server.sockets[0].getsockname()[1]
-        line = Line(connector, limits, 5, 1024)
-        yield await line.ask("GET", f"http://127.0.0.1:{port}", "/a", (("host", f"127.0.0.1:{port}"),))
-
-
-@pytest.mark.parametrize(("sock_read", "idle_s"), [(None, None), (0, None), (7.5, 7.5)])
-async def test_whoever_reads_the_rest_is_told_how_long_a_silence_may_last(
-    sock_read: float | None, idle_s: float | None
+@pytest.mark.parametrize(
+    ("method", "first", "expected"),
+    [
+        ("GET", b"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 2\r\n\r\nok", (200, b"ok")),
+        ("GET", b"HTTP/1.0 200 OK\r\nContent-Length: 2\r\n\r\nok", (200, b"ok")),
+        ("GET", OK + OK, (200, b"ok")),
+        ("GET", [OK[:-1], b"k" + OK], (200, b"ok")),
+        ("GET", b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: upgrade\r\n\r\n", (101, b"")),
+        ("HEAD", CHUNKS, (200, b"")),
+        ("HEAD", CHUNKS + b"0\r\n\r\n", (200, b"")),  # as Ceph RGW answers
+        ("HEAD", [CHUNKS[:30], CHUNKS[30:] + b"0\r\n\r\n"], (200, b"")),
+        ("HEAD", [CHUNKS, b"0\r\n\r\n"], (200, b"")),
+        ("HEAD", OK, (200, b"")),
+        ("HEAD", b"HTTP/1.1 404 Not Found\r\n\r\n", (404, b"")),
+    ],
+)
+async def test_nothing_follows_an_answer_behind_which_more_may_come(
+    method: str, first: bytes | Sequence[bytes], expected: tuple[int, bytes]
 ) -> None:
-    async with answered(OK, aiohttp.ClientTimeout(sock_read=sock_read)) as found:
-        assert found.idle_s == idle_s
+    async with store(first, OK) as place, new_line() as line:
+        assert await fetched(line, place, method) == expected
+        assert await fetched(line, place) == (200, b"ok")
+        assert place.used == [1, 2]
+        await until(lambda: 1 in place.ended)
+
+
+async def test_bytes_that_nobody_asked_for_end_a_connection() -> None:
+    async with store(OK, OK) as place, new_line() as line:
+        await fetched(line, place)
+        place.connections[0].write(b"HTTP/1.1 408 Request Timeout\r\n\r\n")
+        await until(lambda: place.ended == [1])
+        assert await fetched(line, place) == (200, b"ok")
+        assert place.used == [1, 2]
+
+
+async def test_a_head_without_an_end_is_an_error() -> None:
+    endless = [b"HTTP/1.1 200 OK\r\n", *[b"a: %b\r\n" % bytes(60_000)] * 10]
+    async with store(endless) as place, new_line() as line:
+        with pytest.raises(aiohttp.ClientPayloadError):
+            await fetched(line, place, "HEAD")
+
+
+@pytest.mark.parametrize("first", [[OK[:20], CLOSE], [CLOSE], [RESET]])
+async def test_a_connection_that_ends_before_an_answer_is_tried_once_more(first: Sequence[bytes]) -> None:
+    async with store(first, OK, first, first, OK) as place, new_line() as line:
+        assert await fetched(line, place) == (200, b"ok")
+        with pytest.raises((aiohttp.ClientOSError, aiohttp.ServerDisconnectedError)):
+            await fetched(line, place)
+        assert len(place.heads) == 4
+
+
+async def test_a_body_without_a_length_ends_with_its_connection() -> None:
+    async with store([END + b"a", b"b", CLOSE], OK) as place, new_line() as line:
+        assert await fetched(line, place) == (200, b"ab")
+        assert await fetched(line, place) == (200, b"ok")
+
+
+@pytest.mark.parametrize(
+    "pieces", [[LONG + b"a", CLOSE], [CHUNKS + b"2\r\nok\r\n", CLOSE], [LONG + b"a", RESET], [END + b"a", RESET]]
+)
+async def test_half_a_body_is_an_error(pieces: Sequence[bytes]) -> None:
+    async with store(pieces) as place, new_line() as line:
+        with pytest.raises(aiohttp.ClientPayloadError):
+            await fetched(line, place)
+
+
+async def test_a_body_that_is_not_framed_as_http_wants_it_is_an_error() -> None:
+    async with store([CHUNKS, b"2\r\nok\r\nno number\r\n"], OK) as place, new_line() as line:
+        with pytest.raises(aiohttp.ClientError):
+            await fetched(line, place)
+        assert await fetched(line, place) == (200, b"ok")
+        assert place.used == [1, 2]
+
+
+async def test_an_answer_may_not_be_waited_for_for_ever() -> None:
+    async with store([]) as place, new_line(answer_s=0.2) as line:
+        with pytest.raises(TimeoutError):
+            await fetched(line, place)
+        await until(lambda: place.ended == [1])
+
+
+async def test_nor_the_rest_of_a_body() -> None:
+    async with store([LONG + b"a"]) as place, new_line(idle_s=0.2) as line:
+        with pytest.raises(TimeoutError):
+            await fetched(line, place)
+        await until(lambda: place.ended == [1])
+
+
+async def test_as_long_as_a_body_moves_it_may_take_its_time() -> None:
+    pieces = [b"HTTP/1.1 200 OK\r\nContent-Length: 30\r\n\r\n", *[b"a"] * 30]  # 0.6 s
+    async with store(pieces) as place, new_line(answer_s=0.2, idle_s=0.2) as line:
+        assert await fetched(line, place) == (200, b"a" * 30)
+
+
+async def test_a_store_is_not_blamed_for_whoever_reads_slowly() -> None:
+    async with store([LONG + bytes(4_000_000)], OK) as place, new_line(idle_s=0.2) as line:
+        answer = await line.ask("GET", place.endpoint, "/a", ())
+        assert (answer.idle_s, answer.status) == (0.2, 200)
+        await asyncio.sleep(0.6)
+        assert not answer.content.is_eof()  # held back
+        assert len(await answer.content.read()) == 4_000_000
+        assert await fetched(line, place) == (200, b"ok")
+        assert place.used == [1, 1]
+
+
+async def test_whoever_gives_up_waiting_takes_the_connection_with_him() -> None:
+    async with store([]) as place, new_line() as line:
+        waiting = asyncio.create_task(fetched(line, place))
+        await until(lambda: len(place.heads) > 0)
+        waiting.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await waiting
+        await until(lambda: place.ended == [1])
+
+
+@pytest.mark.parametrize("gone_before", [False, True])
+@pytest.mark.parametrize("answer", [OK, LONG])
+async def test_an_answer_that_comes_when_its_client_goes_is_nobody_s(answer: bytes, gone_before: bool) -> None:  # noqa: FBT001
+    async with store([], OK) as place, new_line() as line:
+        asking = asyncio.create_task(line.ask("GET", place.endpoint, "/a", ()))
+        await until(lambda: len(place.heads) > 0)
+        [connection] = line._connections  # the moment after an answer cannot be met from outside
+        if gone_before:
+            asking.cancel()
+        connection.data_received(answer)
+        asking.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await asking
+        assert await fetched(line, place) == (200, b"ok")
+        assert place.used == ([1, 2] if gone_before or answer is LONG else [1, 1])
+
+
+async def test_half_read_answers_are_cut() -> None:
+    async with store(LONG, OK) as place, new_line() as line:
+        (await line.ask("GET", place.endpoint, "/a", ())).close()
+        await until(lambda: place.ended == [1])
+        assert await fetched(line, place) == (200, b"ok")
+
+
+async def test_each_of_those_who_ask_at_once_has_a_connection_and_the_last_one_used_comes_first() -> None:
+    async with store(*[OK] * 6) as place, new_line() as line:
+        await asyncio.gather(*(fetched(line, place) for _ in range(3)))
+        assert sorted(place.used) == [1, 2, 3]
+        await fetched(line, place)
+        await fetched(line, place)
+        await fetched(line, place)
+        assert len(set(place.used[3:])) == 1
+
+
+async def test_a_connection_that_nobody_needs_is_closed_after_a_while(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(exchange, "_KEPT_S", 0.3)
+    monkeypatch.setattr(exchange, "_LOOK_EVERY_S", 0.05)
+    async with store(*[OK] * 20) as place, new_line() as line:
+        for _ in range(8):  # longer than it is kept, but it is needed
+            await fetched(line, place)
+            await asyncio.sleep(0.06)
+        assert place.used == [1] * 8
+        await until(lambda: place.ended == [1])
+        await fetched(line, place)
+        assert place.used[-1] == 2
+
+
+async def test_a_line_that_is_closed_keeps_nothing() -> None:
+    async with store(OK, [LONG]) as place, new_line() as line:
+        await fetched(line, place)
+        answer = await line.ask("GET", place.endpoint, "/a", ())
+        await line.close()
+        with pytest.raises(aiohttp.ClientPayloadError):
+            await answer.content.read()
+        await until(lambda: place.ended == [1])
+
+
+@pytest.mark.parametrize("origin", ["http://127.0.0.1:1", "http://no-such-name.invalid:80", "http://[::1]:1"])
+async def test_where_nobody_listens_nothing_is_sent(origin: str) -> None:
+    async with new_line() as line:
+        with pytest.raises(UnreachableError):
+            await line.ask("GET", origin, "/a", ())
+
+
+async def test_a_connection_has_to_be_there_in_time() -> None:
+    with socket.socket() as full:  # the kernel takes no more than it may keep waiting
+        full.bind(("127.0.0.1", 0))
+        full.listen(0)
+        address = full.getsockname()
+        waiting = [socket.socket() for _ in range(8)]
+        for each in waiting:
+            each.setblocking(False)  # noqa: FBT003
+            each.connect_ex(address)
+        async with new_line(connect_s=0.2) as line:
+            with pytest.raises(UnreachableError, match="TimeoutError"):
+                await line.ask("GET", f"http://127.0.0.1:{address[1]}", "/a", ())
+        for each in waiting:
+            each.close()
