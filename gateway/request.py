@@ -164,14 +164,33 @@ class RequestHead:
             raise ApiError(INVALID_REQUEST, f"parameter {name} sent {len(values)} times")
         return values[0] if values else None
 
-    def with_query(self, raw_query: str) -> RequestHead:
-        """Return the head with another query; what was found in its headers stays found."""
+    def without_parameters(self, names: frozenset[str]) -> RequestHead:
+        """Return the head without the parameters of these lower-case names; what was found in its headers stays found.
+
+        The others stay as they were sent, but for empty pieces (`a&&b`) between them.
+        """
+        kept = [each for each in self.parameters if each.name.lower() not in names] if names else self.parameters
+        raw_query = "&".join([each.raw for each in kept])
+        if raw_query == self.raw_query:
+            return self
         head = object.__new__(RequestHead)
         found = head.__dict__
         found.update(self.__dict__)
-        found["raw_query"] = raw_query
-        for of_query in ("parameters", "parameter_names", "_parameter_values"):
+        found["raw_query"], found["parameters"] = raw_query, tuple(kept)
+        for of_query in ("parameter_names", "_parameter_values"):
             found.pop(of_query, None)
+        return head
+
+    def with_query_of(self, other: RequestHead) -> RequestHead:
+        """Return the head with another one's query, about which everything is found out once: in the other one."""
+        head = object.__new__(RequestHead)
+        head.__dict__.update(
+            self.__dict__,
+            raw_query=other.raw_query,
+            parameters=other.parameters,
+            parameter_names=other.parameter_names,
+            _parameter_values=other._parameter_values,
+        )
         return head
 
     @property
