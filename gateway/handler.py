@@ -7,7 +7,7 @@ from functools import partial
 from time import monotonic, perf_counter
 from typing import TYPE_CHECKING, assert_never
 
-from gateway.authorise import authorise, needed
+from gateway.authorise import authorise
 from gateway.credentials import ANONYMOUS
 from gateway.dialects import registry
 from gateway.dialects.base import Analyse, AnswerContext, Dialect, Forward, VendorDialect
@@ -113,7 +113,7 @@ class Gateway:
     ) -> None:
         services, target = self.services, shown.target
         record.bucket, record.key = target.ref.bucket, target.ref.key
-        if head.method == "OPTIONS" or head.header("origin"):
+        if head.method == "OPTIONS" or head.has_header("origin"):
             crossing = Crossing(head, target, partial(route, services.settings), services.upstreams)
             exchange.rules_for_pages = crossing.rules
             if crossing.is_preflight:  # it carries no signature, and learns nothing but the store's rules
@@ -136,7 +136,7 @@ class Gateway:
         head = await spelled_out(exchange, head, verified.payload, bucket.settings.styles)
         intent = dialect.interpret(head, target)
         # Allowed? A batch delete names its keys in its body: what is returned will judge them.
-        record.action = needed(intent)[-1 if isinstance(intent, Analyse) else 0]
+        record.action = intent.actions[-1] if isinstance(intent, Analyse) else intent.action
         may_delete = authorise(identity, address, intent, bucket, key, partial(route, services.settings))
         # Do it.
         context = replace(context, public=True) if bucket.open_to_everybody(key) else context

@@ -31,6 +31,7 @@ HOP_BY_HOP = frozenset(
 )
 
 
+_COPY_SOURCE = "x-amz-copy-source"
 _SHORT = 128  # characters; what is longer is not worth remembering
 _WORTH_REMEMBERING = 4096  # the same, of a query
 _UNRESERVED = re.compile(r"[A-Za-z0-9._~-]*")
@@ -137,6 +138,10 @@ class RequestHead:
         """Return the value of a header (lower-case name), repeated ones joined by `,`; None when it is absent."""
         values = self._values.get(name)
         return None if values is None else values[0] if len(values) == 1 else ",".join(values)
+
+    def has_header(self, name: str) -> bool:
+        """Tell whether a header (lower-case name) is there, whatever it says."""
+        return name in dict(self.headers)
 
     def one_header(self, name: str) -> str:
         """Return a header that may occur once only; absent and empty are both `""`. Raises INVALID_REQUEST."""
@@ -280,9 +285,9 @@ def copy_source(headers: Headers) -> CopySource | None:
     Raises INVALID_ARGUMENT for several of them, or for one that names no bucket or no key: what a store would make
     of those is not what was looked at here.
     """
-    values = [value for name, value in headers if name == "x-amz-copy-source"]
-    if not values:
+    if _COPY_SOURCE not in dict(headers):
         return None
+    values = [value for name, value in headers if name == _COPY_SOURCE]
     path, _, query = values[0].partition("?")
     raw_bucket, _, raw_key = path.removeprefix("/").partition("/")
     bucket, key = percent_decode(raw_bucket), percent_decode(raw_key)
@@ -294,7 +299,7 @@ def copy_source(headers: Headers) -> CopySource | None:
 
 def rename_copy_source(headers: Headers, name_at_store: Callable[[str], str]) -> Headers:
     """Put the store's own bucket name into an x-amz-copy-source header; the key stays as it was sent."""
-    if not any(name == "x-amz-copy-source" for name, _ in headers):
+    if _COPY_SOURCE not in dict(headers):
         return headers
 
     def renamed(value: str) -> str:
@@ -302,7 +307,7 @@ def rename_copy_source(headers: Headers, name_at_store: Callable[[str], str]) ->
         name = percent_decode(bucket)
         return value if name_at_store(name) == name else f"{percent_encode(name_at_store(name))}{slash}{key}"
 
-    return tuple((name, renamed(value) if name == "x-amz-copy-source" else value) for name, value in headers)
+    return tuple((name, renamed(value) if name == _COPY_SOURCE else value) for name, value in headers)
 
 
 @dataclass(frozen=True, slots=True)
@@ -314,7 +319,10 @@ class HostMap:
 
     def suffix_of(self, host: str) -> tuple[str, str] | None:
         """Return the (suffix, dialect) under which a host lies, None when it lies under none."""
-        return next((row for row in self.suffixes if host == row[0] or host.endswith("." + row[0])), None)
+        for row in self.suffixes:
+            if host == row[0] or host.endswith("." + row[0]):
+                return row
+        return None
 
 
 def locate(head: RequestHead, hosts: HostMap) -> Target:

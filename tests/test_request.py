@@ -127,6 +127,11 @@ def test_a_copy_source_is_renamed_only_where_the_store_has_another_name() -> Non
 HEADERS = (("host", "host"), ("x-a", "1"))
 
 
+def test_a_header_is_there_whatever_it_says() -> None:
+    head = RequestHead("GET", "/", "", "host", (*HEADERS, ("x-empty", ""), ("x-a", "2")))
+    assert [head.has_header(name) for name in ("x-a", "x-empty", "x-b")] == [True, True, False]
+
+
 def test_a_head_with_another_query_keeps_its_headers_and_forgets_the_old_parameters() -> None:
     head = RequestHead("GET", "/b/k", "a=1&X-Sig=2", "host", HEADERS)
     assert (head.parameter("a"), head.parameter_names, head.header("x-a")) == ("1", ("a", "X-Sig"), "1")
