@@ -100,7 +100,8 @@ class ProvenUrls:
         if self._seen[hashed % _SLOTS] != hashed:
             self._seen[hashed % _SLOTS] = hashed
             return
-        overlooked = _OVERLOOKED.difference(claim.signed_headers)
+        signs_more = not _OVERLOOKED.isdisjoint(claim.signed_headers)
+        overlooked = _OVERLOOKED.difference(claim.signed_headers) if signs_more else _OVERLOOKED  # one for them all
         looked_at = _without(head.headers, overlooked)
         if sum(map(len, (*key, *chain.from_iterable(looked_at)))) > _WORTH_REMEMBERING:
             return
