@@ -208,9 +208,8 @@ async def compose(
     )
     gateway = Gateway(
         services=services,
-        who=Who(services, host_map(settings), public_face(settings), telemetry),
+        who=Who(services, host_map(settings), default_dialect(settings), public_face(settings), telemetry),
         trusted=trusted_networks(settings),
-        default_dialect=default_dialect(settings),
         telemetry=telemetry,
     )
     live = LiveGateway(gateway, scorer_address)

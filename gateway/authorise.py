@@ -52,7 +52,8 @@ def authorise(
         return None
     if isinstance(intent, Forward) and intent.action == _DELETE and not key:
         return _batch_delete(identity, address, intent, bucket.name)
-    wanted = [(action, ObjectRef(bucket.name, key)) for action in needed(intent)]
+    target = ObjectRef(bucket.name, key)
+    wanted = [(action, target) for action in needed(intent)]
     if source and copied:
         wanted.append((read_action(copied.version_id), ObjectRef(source[0].name, source[1])))
     if isinstance(intent, Analyse) and intent.save_to is not None:

@@ -7,8 +7,7 @@ from functools import partial
 from time import monotonic, perf_counter
 from typing import TYPE_CHECKING, assert_never
 
-from gateway.auth.proven import ProvenUrl
-from gateway.authorise import authorise, needed
+from gateway.authorise import authorise
 from gateway.credentials import ANONYMOUS
 from gateway.dialects import registry
 from gateway.dialects.base import Analyse, AnswerContext, Dialect, Forward, VendorDialect
@@ -17,23 +16,23 @@ from gateway.journeys import post_form, vendor_api
 from gateway.journeys.analyse import analyse
 from gateway.journeys.cors import Crossing
 from gateway.journeys.forward import forward
-from gateway.journeys.post_form import PostForm
 from gateway.journeys.rate import rated
 from gateway.journeys.save import save, spelled_out
 from gateway.journeys.vendor_call import Call, Services, at_store, store_for
 from gateway.proxies import believed, parse_address
-from gateway.request import RequestHead, Target, locate
 from gateway.settings import route
 from gateway.wire import ClientGoneError, Exchange, read_head
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from gateway.auth.proven import Shown
     from gateway.connection import Incoming
     from gateway.dialects.base import Rendered
-    from gateway.journeys.post_form import ProvenForm
-    from gateway.journeys.who import Shown, Who
+    from gateway.journeys.post_form import PostForm, ProvenForm
+    from gateway.journeys.who import Who
     from gateway.proxies import Network
+    from gateway.request import RequestHead
     from gateway.telemetry import RequestRecord, Telemetry
 
 
@@ -44,7 +43,6 @@ class Gateway:
     services: Services
     who: Who
     trusted: Sequence[Network]
-    default_dialect: str
     telemetry: Telemetry
 
     async def handle(self, request: Incoming) -> None:
@@ -67,10 +65,10 @@ class Gateway:
         record = self.telemetry.begin()
         record.refused(error)
         self.telemetry.ended(record)
-        return registry.by_name(self.default_dialect).render_error(error, self._context(record, "", "", "/"))
+        return registry.by_name(self.who.default_dialect).render_error(error, self._context(record, "", "", "/"))
 
     async def _answer(self, request: Incoming, exchange: Exchange, record: RequestRecord) -> None:
-        dialect: Dialect | VendorDialect = registry.by_name(self.default_dialect)
+        dialect: Dialect | VendorDialect = registry.by_name(self.who.default_dialect)
         path = request.raw_path.partition("?")[0]
         context = self._context(record, request.method, request.headers.get("Host", ""), path)
         head: RequestHead | None = None
@@ -79,21 +77,19 @@ class Gateway:
             head = believed(read_head(request), self.trusted)
             if (head.authority, head.raw_path) != (context.host, context.resource):  # a proxy, or an absolute form
                 context = self._context(record, head.method, head.authority, head.raw_path)
+            # What it speaks and where: exactly one bucket and key, before anybody is believed. Often known already.
             shown = self.who.shown(head)
-            schemes = (shown.claim.scheme,) if isinstance(shown, ProvenUrl) else tuple([each.NAME for each in shown])
-            if vendor := registry.reserved(head, schemes, self.services.reserved):
+            if vendor := registry.reserved(head, shown.scheme_names, self.services.reserved):
                 dialect, record.dialect = vendor, vendor.NAME
                 await vendor_api.answer(Call(self.services, exchange, head, record, context), vendor)
                 return
-            dialect = registry.select(head, schemes, self.who.hosts, self.default_dialect)
-            record.dialect, record.scheme = dialect.NAME, "+".join(schemes)
-            # Where: exactly one bucket and key, before anybody is believed.
-            target = locate(head, self.who.hosts)
-            form = await post_form.begin(exchange, head, target)
+            dialect, record.dialect = registry.by_name(shown.dialect), shown.dialect
+            record.scheme = "+".join(shown.scheme_names)
+            form = await post_form.begin(exchange, head, shown.target) if head.method == "POST" else None
             if form is not None:  # its claim is among its fields, so they say what it speaks
-                dialect = registry.select(head, form.schemes, self.who.hosts, self.default_dialect)
+                dialect = registry.select(head, form.schemes, self.who.hosts, self.who.default_dialect)
                 record.dialect, record.scheme = dialect.NAME, "+".join(form.schemes)
-            await self._journey(head, target, form or shown, dialect, exchange, record, context)
+            await self._journey(head, shown, form, dialect, exchange, record, context)
         except ApiError as error:
             record.refused(error := self.services.quotas.charged(error, head.peer if head else "", monotonic()))
             if head and not form and error.kind is SIGNATURE_DOES_NOT_MATCH:
@@ -108,16 +104,16 @@ class Gateway:
     async def _journey(
         self,
         head: RequestHead,
-        target: Target,
-        shown: PostForm | Shown,
+        shown: Shown,
+        form: PostForm | None,
         dialect: Dialect,
         exchange: Exchange,
         record: RequestRecord,
         context: AnswerContext,
     ) -> None:
-        services = self.services
+        services, target = self.services, shown.target
         record.bucket, record.key = target.ref.bucket, target.ref.key
-        if head.method == "OPTIONS" or head.header("origin"):
+        if head.method == "OPTIONS" or head.has_header("origin"):
             crossing = Crossing(head, target, partial(route, services.settings), services.upstreams)
             exchange.rules_for_pages = crossing.rules
             if crossing.is_preflight:  # it carries no signature, and learns nothing but the store's rules
@@ -126,11 +122,11 @@ class Gateway:
                 return
         # Who: a verified identity, or the anonymous one. What proved it is used up, and gone from the head.
         proven: ProvenForm | None = None
-        if not isinstance(shown, PostForm):
-            verified, head = self.who.verified(head, shown, target, record, context.now)
+        if form is None:
+            verified, head = self.who.verified(head, shown, record, context.now)
         else:  # from here on a form is the PUT that it stands for
             max_life_s = services.settings.keys.max_url_life_s
-            proven = post_form.prove(shown, head, target, dialect, services.keys.current, services.clock(), max_life_s)
+            proven = post_form.prove(form, head, target, dialect, services.keys.current, services.clock(), max_life_s)
             verified, head, target = proven.verified, proven.head, proven.target
             record.identity, record.key = verified.identity.name, target.ref.key
         identity, address, key = verified.identity, parse_address(head.peer), target.ref.key
@@ -140,7 +136,7 @@ class Gateway:
         head = await spelled_out(exchange, head, verified.payload, bucket.settings.styles)
         intent = dialect.interpret(head, target)
         # Allowed? A batch delete names its keys in its body: what is returned will judge them.
-        record.action = needed(intent)[-1 if isinstance(intent, Analyse) else 0]
+        record.action = intent.actions[-1] if isinstance(intent, Analyse) else intent.action
         may_delete = authorise(identity, address, intent, bucket, key, partial(route, services.settings))
         # Do it.
         context = replace(context, public=True) if bucket.open_to_everybody(key) else context

@@ -87,9 +87,8 @@ class LiveGateway:
         telemetry.settings = settings.telemetry
         self.current = replace(
             old,
-            who=Who(services, host_map(settings), public_face(settings), telemetry),
+            who=Who(services, host_map(settings), default_dialect(settings), public_face(settings), telemetry),
             trusted=trusted_networks(settings),
-            default_dialect=default_dialect(settings),
             services=services,
         )
 

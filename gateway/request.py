@@ -31,6 +31,7 @@ HOP_BY_HOP = frozenset(
 )
 
 
+_COPY_SOURCE = "x-amz-copy-source"
 _SHORT = 128  # characters; what is longer is not worth remembering
 _WORTH_REMEMBERING = 4096  # the same, of a query
 _UNRESERVED = re.compile(r"[A-Za-z0-9._~-]*")
@@ -138,6 +139,10 @@ class RequestHead:
         values = self._values.get(name)
         return None if values is None else values[0] if len(values) == 1 else ",".join(values)
 
+    def has_header(self, name: str) -> bool:
+        """Tell whether a header (lower-case name) is there, whatever it says."""
+        return name in dict(self.headers)
+
     def one_header(self, name: str) -> str:
         """Return a header that may occur once only; absent and empty are both `""`. Raises INVALID_REQUEST."""
         values = self._values.get(name, ())
@@ -164,14 +169,33 @@ class RequestHead:
             raise ApiError(INVALID_REQUEST, f"parameter {name} sent {len(values)} times")
         return values[0] if values else None
 
-    def with_query(self, raw_query: str) -> RequestHead:
-        """Return the head with another query; what was found in its headers stays found."""
+    def without_parameters(self, names: frozenset[str]) -> RequestHead:
+        """Return the head without the parameters of these lower-case names; what was found in its headers stays found.
+
+        The others stay as they were sent, but for empty pieces (`a&&b`) between them.
+        """
+        kept = [each for each in self.parameters if each.name.lower() not in names] if names else self.parameters
+        raw_query = "&".join([each.raw for each in kept])
+        if raw_query == self.raw_query:
+            return self
         head = object.__new__(RequestHead)
         found = head.__dict__
         found.update(self.__dict__)
-        found["raw_query"] = raw_query
-        for of_query in ("parameters", "parameter_names", "_parameter_values"):
+        found["raw_query"], found["parameters"] = raw_query, tuple(kept)
+        for of_query in ("parameter_names", "_parameter_values"):
             found.pop(of_query, None)
+        return head
+
+    def with_query_of(self, other: RequestHead) -> RequestHead:
+        """Return the head with another one's query, about which everything is found out once: in the other one."""
+        head = object.__new__(RequestHead)
+        head.__dict__.update(
+            self.__dict__,
+            raw_query=other.raw_query,
+            parameters=other.parameters,
+            parameter_names=other.parameter_names,
+            _parameter_values=other._parameter_values,
+        )
         return head
 
     @property
@@ -261,9 +285,9 @@ def copy_source(headers: Headers) -> CopySource | None:
     Raises INVALID_ARGUMENT for several of them, or for one that names no bucket or no key: what a store would make
     of those is not what was looked at here.
     """
-    values = [value for name, value in headers if name == "x-amz-copy-source"]
-    if not values:
+    if _COPY_SOURCE not in dict(headers):
         return None
+    values = [value for name, value in headers if name == _COPY_SOURCE]
     path, _, query = values[0].partition("?")
     raw_bucket, _, raw_key = path.removeprefix("/").partition("/")
     bucket, key = percent_decode(raw_bucket), percent_decode(raw_key)
@@ -275,7 +299,7 @@ def copy_source(headers: Headers) -> CopySource | None:
 
 def rename_copy_source(headers: Headers, name_at_store: Callable[[str], str]) -> Headers:
     """Put the store's own bucket name into an x-amz-copy-source header; the key stays as it was sent."""
-    if not any(name == "x-amz-copy-source" for name, _ in headers):
+    if _COPY_SOURCE not in dict(headers):
         return headers
 
     def renamed(value: str) -> str:
@@ -283,7 +307,7 @@ def rename_copy_source(headers: Headers, name_at_store: Callable[[str], str]) ->
         name = percent_decode(bucket)
         return value if name_at_store(name) == name else f"{percent_encode(name_at_store(name))}{slash}{key}"
 
-    return tuple((name, renamed(value) if name == "x-amz-copy-source" else value) for name, value in headers)
+    return tuple((name, renamed(value) if name == _COPY_SOURCE else value) for name, value in headers)
 
 
 @dataclass(frozen=True, slots=True)
@@ -295,7 +319,10 @@ class HostMap:
 
     def suffix_of(self, host: str) -> tuple[str, str] | None:
         """Return the (suffix, dialect) under which a host lies, None when it lies under none."""
-        return next((row for row in self.suffixes if host == row[0] or host.endswith("." + row[0])), None)
+        for row in self.suffixes:
+            if host == row[0] or host.endswith("." + row[0]):
+                return row
+        return None
 
 
 def locate(head: RequestHead, hosts: HostMap) -> Target:

@@ -141,8 +141,8 @@ class BucketRoute:
 
     def open_to_everybody(self, key: str) -> bool:
         """Tell whether anonymous clients may read the object."""
-        prefixes = self.settings.anonymous_prefixes if self.settings.anonymous == "configured" else ()
-        return bool(key) and any(key.startswith(prefix) for prefix in prefixes)
+        configured = self.settings.anonymous == "configured"
+        return configured and bool(key) and key.startswith(self.settings.anonymous_prefixes)
 
 
 def route(settings: Settings, bucket: str) -> BucketRoute:
@@ -155,10 +155,9 @@ def route(settings: Settings, bucket: str) -> BucketRoute:
     for name, row in settings.buckets.items():
         if bucket == name or bucket in row.aliases:
             return BucketRoute(name, row.store_name or name, row.upstream or default, row)
-    if bucket and any(
-        row.store_name == bucket and (row.upstream or default) == default for row in settings.buckets.values()
-    ):
-        raise ApiError(NO_SUCH_BUCKET, "a store's own name of a configured bucket")
+    for row in settings.buckets.values():
+        if bucket and row.store_name == bucket and (row.upstream or default) == default:
+            raise ApiError(NO_SUCH_BUCKET, "a store's own name of a configured bucket")
     return BucketRoute(bucket, bucket, default)
 
 

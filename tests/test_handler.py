@@ -85,7 +85,7 @@ async def test_the_connection_and_the_gateway_go_on_after_the_unexpected(
 
 
 @pytest.mark.parametrize(
-    "place", ["handler.registry.select", "handler.locate", "journeys.who.identify.identify", "handler.route"]
+    "place", ["handler.registry.select", "journeys.who.locate", "journeys.who.identify.identify", "handler.route"]
 )
 async def test_a_failure_anywhere_on_the_way_is_answered(
     gateway: GatewayUnderTest, store: FakeStore, monkeypatch: pytest.MonkeyPatch, place: str

@@ -124,14 +124,50 @@ def test_a_copy_source_is_renamed_only_where_the_store_has_another_name() -> Non
     assert copy_source((("x-other", "/b/k"),)) is None
 
 
+HEADERS = (("host", "host"), ("x-a", "1"))
+
+
+def test_a_header_is_there_whatever_it_says() -> None:
+    head = RequestHead("GET", "/", "", "host", (*HEADERS, ("x-empty", ""), ("x-a", "2")))
+    assert [head.has_header(name) for name in ("x-a", "x-empty", "x-b")] == [True, True, False]
+
+
 def test_a_head_with_another_query_keeps_its_headers_and_forgets_the_old_parameters() -> None:
-    head = RequestHead("GET", "/b/k", "a=1&X-Sig=2", "host", (("host", "host"), ("x-a", "1")))
-    assert (head.parameter("a"), head.header("x-a")) == ("1", "1")
-    other = head.with_query("b=3")
+    head = RequestHead("GET", "/b/k", "a=1&X-Sig=2", "host", HEADERS)
+    assert (head.parameter("a"), head.parameter_names, head.header("x-a")) == ("1", ("a", "X-Sig"), "1")
+    other = head.with_query_of(RequestHead("PUT", "/other", "b=3", "other", (), peer="192.0.2.1"))
     assert (other.parameter("a"), other.parameter("b"), other.header("x-a")) == (None, "3", "1")
-    assert (other.raw_query, other.raw_path, other.authority) == ("b=3", "/b/k", "host")
+    assert (other.parameter_names, other.parameters) == (("b",), parse_query("b=3"))
     assert head.parameter("a") == "1", "the first head stays as it was"
-    assert other == RequestHead("GET", "/b/k", "b=3", "host", (("host", "host"), ("x-a", "1")))
+    assert other == RequestHead("GET", "/b/k", "b=3", "host", HEADERS)
+
+
+@pytest.mark.parametrize(
+    ("query", "left"),
+    [
+        ("a=%31&X-Sig=2&b=+", "a=%31&b=+"),
+        ("x-sig=2", ""),
+        ("%58-SIG=2&&%61", "%61"),
+        ("X-Sig=1&a&X-Sig=2", "a"),
+        ("a=1&b", "a=1&b"),
+        ("a=1&&b&", "a=1&b"),
+        ("", ""),
+    ],
+)
+def test_a_head_without_some_parameters_is_as_if_they_had_never_been_sent(query: str, left: str) -> None:
+    head = RequestHead("GET", "/b/k", query, "host", HEADERS)
+    assert (head.has_parameter("a"), head.header("x-a")) == ("a" in left or "%61" in left, "1")
+    stripped, sent = head.without_parameters(frozenset({"x-sig"})), RequestHead("GET", "/b/k", left, "host", HEADERS)
+    assert stripped == sent
+    assert (stripped.parameters, stripped.parameter_names) == (sent.parameters, sent.parameter_names)
+    assert stripped.parameter_values("a") == sent.parameter_values("a")
+    assert head.raw_query == query, "the first head stays as it was"
+    assert (stripped is head) == (query == left)
+
+
+def test_a_head_without_no_parameters_lacks_empty_pieces_alone() -> None:
+    head = RequestHead("GET", "/b/k", "a&&X-Sig", "host", HEADERS)
+    assert head.without_parameters(frozenset()) == RequestHead("GET", "/b/k", "a&X-Sig", "host", HEADERS)
 
 
 def test_all_values_of_a_repeated_parameter_can_be_had() -> None:

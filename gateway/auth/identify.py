@@ -222,7 +222,7 @@ def _check_token(credential: Credential, claim: Claim, now: datetime) -> None:
     """Hold id, secret and token together; comes after the signature, so that a stranger learns nothing."""
     known = credential.token.reveal() if credential.token else ""
     given = claim.token or ""
-    if not hmac.compare_digest(canonical.to_bytes(known), canonical.to_bytes(given)):
+    if (known or given) and not hmac.compare_digest(canonical.to_bytes(known), canonical.to_bytes(given)):
         raise ApiError(INVALID_TOKEN, "no token" if not given else "a token that is not this key's")
     if credential.expires_at is not None and now > credential.expires_at:
         raise ApiError(EXPIRED_TOKEN, f"expired at {credential.expires_at.isoformat()}")

@@ -1,26 +1,29 @@
 """Signed URLs that have been proven: many fetch the same one, and the same text proves the same. Pure.
 
 Knows on what of a request a signature can depend; must not know how any scheme signs. What changes with time - keys,
-windows, tokens - is for `identify.again` to look at each time.
+windows, tokens - is for `identify.again` to look at each time. Settings are part of nothing here: new ones begin with
+nothing remembered.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from itertools import chain
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from gateway.auth import cloudfront
+from gateway.request import RequestHead
 
 if TYPE_CHECKING:
     from gateway.auth.base import Claim, Payload, Scheme
     from gateway.auth.identify import Verified
     from gateway.credentials import Credential
-    from gateway.request import Headers, RequestHead
+    from gateway.request import Headers, Target
 
 _MOST = 1024
 _SLOTS = 8 * _MOST
 _WORTH_REMEMBERING = 4096  # characters of path, query and headers
+_MOST_PARAMETERS = 16  # beside the claim: each is kept taken apart
 # No scheme looks at these headers unless the claim names them as signed; what is not named here counts.
 _OVERLOOKED = frozenset(
     {
@@ -36,15 +39,32 @@ _OVERLOOKED = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class ProvenUrl:
-    """What was found out about a signed URL; `raw_query` is what is left of its query without the claim."""
+    """What a signed URL has proven; of `asked`, the request without its claim, headers and client, the query counts."""
 
-    scheme: Scheme
     claim: Claim
     credential: Credential
     payload: Payload
-    raw_query: str
+    asked: RequestHead
+
+
+class Shown(NamedTuple):
+    """What a head shows before anybody is believed: claims of which schemes, in which dialect, and of what.
+
+    For the same URL with the same headers, apart from those that are overlooked, it is the same under the same
+    settings; `proven` is what that URL has proven before.
+    """
+
+    schemes: tuple[Scheme, ...]
+    scheme_names: tuple[str, ...]
+    dialect: str  # its name
+    target: Target
+    proven: ProvenUrl | None = None
+
+
+class _Remembered(NamedTuple):
     overlooked: frozenset[str]
     looked_at: Headers
+    shown: Shown
 
 
 class ProvenUrls:
@@ -54,22 +74,23 @@ class ProvenUrls:
     """
 
     def __init__(self) -> None:
-        self._found: dict[tuple[str, str, str, str], ProvenUrl] = {}
+        self._found: dict[tuple[str, str, str, str], _Remembered] = {}
         self._seen = [0] * _SLOTS  # hashes of those that were proven once
 
-    def find(self, head: RequestHead) -> ProvenUrl | None:
-        """Return what was found out about this very request, apart from headers on which no proof depends."""
+    def find(self, head: RequestHead) -> Shown | None:
+        """Return what was found out about this very request, apart from headers on which none of it depends."""
         if not head.raw_query:
             return None
         found = self._found.get((head.method, head.raw_path, head.raw_query, head.authority))
         if found is None or found.looked_at != _without(head.headers, found.overlooked):
             return None
-        return found
+        return found.shown
 
-    def add(self, head: RequestHead, scheme: Scheme, verified: Verified, raw_query: str) -> None:
+    def add(self, head: RequestHead, shown: Shown, verified: Verified, stripped: RequestHead) -> None:
         """Remember a URL that was proven, for the second time, as it was received, all of its parameters being covered.
 
-        Not one whose claim stands elsewhere, nor CloudFront's, which may depend on where the client is.
+        `stripped` is the head without the claim. Not one whose claim stands elsewhere, nor CloudFront's, which may
+        depend on where the client is.
         """
         claim, credential = verified.claim, verified.credential
         if claim is None or credential is None or not claim.in_query or claim.scheme == cloudfront.NAME:
@@ -79,14 +100,19 @@ class ProvenUrls:
         if self._seen[hashed % _SLOTS] != hashed:
             self._seen[hashed % _SLOTS] = hashed
             return
-        overlooked = _OVERLOOKED.difference(claim.signed_headers)
+        signs_more = not _OVERLOOKED.isdisjoint(claim.signed_headers)
+        overlooked = _OVERLOOKED.difference(claim.signed_headers) if signs_more else _OVERLOOKED  # one for them all
         looked_at = _without(head.headers, overlooked)
         if sum(map(len, (*key, *chain.from_iterable(looked_at)))) > _WORTH_REMEMBERING:
+            return
+        if len(stripped.parameters) > _MOST_PARAMETERS:
             return
         self._found.pop(key, None)
         if len(self._found) >= _MOST:
             del self._found[next(iter(self._found))]
-        self._found[key] = ProvenUrl(scheme, claim, credential, verified.payload, raw_query, overlooked, looked_at)
+        asked = RequestHead(head.method, head.raw_path, stripped.raw_query, head.authority, ())
+        proven = ProvenUrl(claim, credential, verified.payload, asked)
+        self._found[key] = _Remembered(overlooked, looked_at, shown._replace(proven=proven))
 
 
 def _without(headers: Headers, names: frozenset[str]) -> Headers:

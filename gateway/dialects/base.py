@@ -169,7 +169,7 @@ class Dialect(Protocol):
         """Say what is asked. Raises ApiError for what this gateway cannot do.
 
         The head's `raw_query` comes without the parameters of the client's claim: whoever verified them takes
-        them out (`query_without`), so that no dialect needs to know a scheme.
+        them out (`without_parameters`), so that no dialect needs to know a scheme.
         """
         ...
 

@@ -55,7 +55,9 @@ def refuse_reserved(ref: ObjectRef) -> None:
 def refuse_extensions(headers: Headers, parameter_names: Iterable[str]) -> None:
     """Raise ApiError for what can neither go on to the store nor be left out: `headers` are those that go on."""
     refuse_hidden_source(headers)
-    if _UNPACKING in [name for name, _ in headers]:
+    if _UNPACKING in dict(headers):
         raise ApiError(NOT_IMPLEMENTED, _UNPACKING, message="Unpacking an upload (snowball) is not supported.")
-    if any(name.startswith(_PARAMETERS) for name in parameter_names):
-        raise ApiError(ACCESS_DENIED, f"{_PARAMETERS} parameter", message="System requests do not pass this gateway.")
+    for name in parameter_names:
+        if name.startswith(_PARAMETERS):
+            message = "System requests do not pass this gateway."
+            raise ApiError(ACCESS_DENIED, f"{_PARAMETERS} parameter", message=message)

@@ -36,9 +36,10 @@ def cos_names(names: tuple[str, ...]) -> tuple[str, ...]:
 oss_parameters, cos_parameters = by_names(oss_names), by_names(cos_names)
 
 
-def process_parameters(head: RequestHead) -> tuple[str, ...]:
+@by_names
+def process_parameters(names: tuple[str, ...]) -> tuple[str, ...]:
     """Return the names of all process parameters: the signature must cover each of them."""
-    return (*oss_parameters(head), *cos_parameters(head))
+    return (*oss_names(names), *cos_names(names))
 
 
 def refuse_conflict(head: RequestHead) -> None:

@@ -19,6 +19,7 @@ __all__ = ["ANALYSING", "DIALECTS", "VENDORS", "analysing", "by_name", "process_
 DIALECTS: tuple[Dialect, ...] = (s3, oss, cos)
 ANALYSING: tuple[AnalysingDialect, ...] = (oss, cos)
 _BY_NAME = {dialect.NAME: dialect for dialect in DIALECTS}
+_BY_SCHEME = {scheme: dialect for dialect in DIALECTS for scheme in dialect.SCHEMES}
 VENDORS: tuple[VendorDialect, ...] = (cloudinary, cloudinary_analyze, cloudinary_delivery, sightengine)
 
 
@@ -64,7 +65,10 @@ def _of_process(names: tuple[str, ...]) -> Dialect | None:
 
 
 def _of_scheme(scheme_names: tuple[str, ...]) -> Dialect | None:
-    return next((dialect for name in scheme_names for dialect in DIALECTS if name in dialect.SCHEMES), None)
+    for name in scheme_names:
+        if name in _BY_SCHEME:
+            return _BY_SCHEME[name]
+    return None
 
 
 def _of_host(suffix: tuple[str, str] | None) -> Dialect | None:

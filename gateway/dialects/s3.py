@@ -26,11 +26,12 @@ def interpret(head: RequestHead, target: Target) -> Intent:
     headers = end_to_end(head.headers)
     names = head.parameter_names
     refuse_extensions(headers, names)
+    told = () if head.method in rights.READING else (*headers, *_hoisted(head))
     return Forward(
         action=rights.action(head.method, target.ref, names),
         store=StoreRequest(head.method, target.raw_key, head.raw_query, headers),
         translated=False,
-        also=rights.header_actions(head.method, target.ref, (*headers, *_hoisted(head))),
+        also=rights.header_actions(head.method, target.ref, told) if told else (),
     )
 
 

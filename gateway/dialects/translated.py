@@ -91,10 +91,10 @@ def _pairs(head: RequestHead) -> tuple[tuple[str, str], ...]:
 def _kept(head: RequestHead, ref: ObjectRef, operation: Operation, words: Vocabulary) -> list[Parameter]:
     """Return the parameters that S3 gets to see. Raises NOT_IMPLEMENTED when leaving one out would change the call."""
     kept: list[Parameter] = []
+    known = operation.subresources | operation.parameters | operation.local
     for parameter in head.parameters:
         name = parameter.name
-        known = name in operation.subresources | operation.parameters | operation.local
-        if known or (name == _ENCODING and operation.name in words.answers):
+        if name in known or (name == _ENCODING and operation.name in words.answers):
             _check(head, name)
             if name in operation.subresources or (name in operation.parameters and parameter.value):
                 kept.append(parameter)

@@ -56,7 +56,8 @@ async def forward(
     request = intent.store
     if planned is not None:
         request = replace(_without_hoisted_checksum(request), headers=planned.headers)
-    if is_listing(intent):  # hidden keys could not be found in what is compressed
+    lists = is_listing(intent)
+    if lists:  # hidden keys could not be found in what is compressed
         request = replace(request, headers=tuple(pair for pair in request.headers if pair[0] != "accept-encoding"))
 
     def translate(headers: Headers) -> Headers:
@@ -72,7 +73,7 @@ async def forward(
             request, written = await rewrite.request_document(request, body, intent.request_rewrite)
         if intent.translated:
             request = await rewrite.without_overwriting(request, store, intent.multipart)
-        call = vendor_upload.taken(intent)
+        call = vendor_upload.taken(intent) if intent.multipart else None
         if call and (
             done := await vendor_upload.answered(call, intent, request, written, store, translate, context.now)
         ):
@@ -82,13 +83,13 @@ async def forward(
         async with store.open(request, judged) as answer:
             if intent.translated:
                 await _translate(exchange, answer, intent, request, store, translate)
-            elif is_listing(intent) and answer.status == 200:
+            elif lists and answer.status == 200:
                 document = await listing(answer, store, request)
                 kept = tuple(pair for pair in answer.headers if pair[0].lower() != "content-length")
                 await exchange.send(Rendered(200, answer_headers(kept), document))
             else:
-                rating = _rating(intent, answer)
-                await relay(exchange, answer, (*answer.headers, *rating) if rating else answer.headers)
+                rated = (*answer.headers, *_rating(intent, answer)) if intent.rating else answer.headers
+                await relay(exchange, answer, rated)
 
 
 async def _translate(
@@ -133,13 +134,14 @@ async def relay(exchange: Exchange, answer: StoreAnswer, headers: Headers) -> No
 
 def answer_headers(headers: Headers) -> Headers:
     """Drop the hop-by-hop headers, those that `Connection` names included."""
-    kept = [pair for pair in headers if pair[0].lower() not in HOP_BY_HOP]
-    if len(kept) < len(headers):
-        values = [value for name, value in headers if name.lower() == "connection"]
-        named = {token.strip().lower() for value in values for token in value.split(",")}
-        if not named <= HOP_BY_HOP:
-            kept = [pair for pair in kept if pair[0].lower() not in named]
-    return tuple(kept)
+    names = [name.lower() for name, _ in headers]
+    dropped = HOP_BY_HOP.intersection(names)
+    if not dropped:
+        return headers
+    for name, (_, value) in zip(names, headers, strict=True):
+        if name == "connection":
+            dropped |= {token.strip().lower() for token in value.split(",")}
+    return tuple([pair for name, pair in zip(names, headers, strict=True) if name not in dropped])
 
 
 def _plan(exchange: Exchange, request: StoreRequest, payload: Payload) -> BodyPlan | None:

@@ -36,16 +36,18 @@ async def spelled_out(
 
     Raises NO_SUCH_STYLE, and what `_asked_in_body` raises.
     """
+    if OSS_PROCESS not in head.parameter_names:
+        return head
     return with_style(await _asked_in_body(exchange, head, payload), styles)
 
 
 async def _asked_in_body(exchange: Exchange, head: RequestHead, payload: Payload) -> RequestHead:
-    """Return the head as if the process in a POST's body stood in its query; any other request's as it is.
+    """Return the head as if the process that a POST's body names stood in its query; any other request's as it is.
 
     Raises INVALID_ARGUMENT for a body of more than 8 KiB, REQUEST_TIMEOUT, INVALID_REQUEST for several processes, and
     what proving the body raises.
     """
-    if head.method != "POST" or not head.has_parameter(OSS_PROCESS) or not exchange.has_body:
+    if head.method != "POST" or not exchange.has_body:
         return head
     body_filter = plan(payload, head.headers, exchange.declared_length).body_filter
     try:

@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING
 import pytest
 
 from gateway.auth import identify
-from gateway.auth.proven import _MOST, _OVERLOOKED, ProvenUrls
+from gateway.auth.proven import _MOST, _MOST_PARAMETERS, _OVERLOOKED, ProvenUrl, ProvenUrls, Shown
 from gateway.credentials import Credential, Secret
 from gateway.errors import EXPIRED_TOKEN, INVALID_TOKEN, REQUEST_EXPIRED, REQUEST_NOT_YET_VALID, ApiError
 from gateway.journeys.who import Who
+from gateway.request import ObjectRef, RequestHead, Target
 from tests.auth import samples
 from tests.auth.samples import HEADER_SIGNERS, KEY_ID, KEYRING, NOW, PRESIGNERS, head_of, presigned, with_headers
 from tests.auth.test_mutations import MUTATIONS, Case, cases
@@ -22,20 +23,33 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from gateway.auth.identify import Verified
-    from gateway.request import RequestHead
 
 needs_vectors = pytest.mark.skipif(not FOLDER.is_dir(), reason=MISSING)
 
 
 def remembering(head: RequestHead, verified: Verified) -> ProvenUrls:
     proven = ProvenUrls()
-    (scheme,) = identify.recognised(head)
     assert verified.claim
     assert verified.credential
-    proven.add(head, scheme, verified, "")
+    add(proven, head, verified)
     assert proven.find(head) is None, "most URLs are asked for once"
-    proven.add(head, scheme, verified, "")
+    add(proven, head, verified)
     return proven
+
+
+def add(proven: ProvenUrls, head: RequestHead, verified: Verified, times: int = 1) -> None:
+    (scheme,) = identify.recognised(head)
+    shown = Shown((scheme,), (scheme.NAME,), "s3", Target(ObjectRef("b", "k"), "k", "path"))
+    for _ in range(times):
+        proven.add(head, shown, verified, head.without_parameters(scheme.CLAIM_PARAMETERS))
+
+
+def known(proven: ProvenUrls, head: RequestHead) -> ProvenUrl:
+    """What is remembered of a head."""
+    shown = proven.find(head)
+    assert shown
+    assert shown.proven
+    return shown.proven
 
 
 def of_case(case: Case) -> ProvenUrls:
@@ -43,9 +57,9 @@ def of_case(case: Case) -> ProvenUrls:
 
 
 def is_believed(proven: ProvenUrls, case: Case) -> bool:
-    known = proven.find(case.head)
+    shown = proven.find(case.head)
     try:
-        return known is not None and identify.again(known, case.head, case.keyring, case.now) is not None
+        return bool(shown and shown.proven and identify.again(shown.proven, case.head, case.keyring, case.now))
     except ApiError:
         return False
 
@@ -88,15 +102,14 @@ def test_any_other_header_makes_it_another_request(header: str) -> None:
 @pytest.mark.parametrize("name", PRESIGNERS)
 def test_its_window_is_looked_at_each_time(name: str) -> None:
     head = presigned(name, expires_s=600)
-    known = remembering(head, samples.identified(head)).find(head)
-    assert known
-    assert identify.again(known, head, KEYRING, NOW + timedelta(seconds=600))
+    url = known(remembering(head, samples.identified(head)), head)
+    assert identify.again(url, head, KEYRING, NOW + timedelta(seconds=600))
     with pytest.raises(ApiError) as late:
-        identify.again(known, head, KEYRING, NOW + timedelta(seconds=601))
+        identify.again(url, head, KEYRING, NOW + timedelta(seconds=601))
     assert late.value.kind is REQUEST_EXPIRED
-    if known.claim.starts_at:
+    if url.claim.starts_at:
         with pytest.raises(ApiError) as early:
-            identify.again(known, head, KEYRING, known.claim.starts_at - timedelta(seconds=1))
+            identify.again(url, head, KEYRING, url.claim.starts_at - timedelta(seconds=1))
         assert early.value.kind is REQUEST_NOT_YET_VALID
 
 
@@ -113,22 +126,20 @@ def test_a_key_that_is_not_the_same_any_more_proves_nothing(
     changed: Callable[[Credential], dict[str, Credential]],
 ) -> None:
     head = presigned("aws_v4")
-    known = remembering(head, samples.identified(head)).find(head)
-    assert known
-    assert identify.again(known, head, changed(KEYRING[KEY_ID]), NOW) is None
+    url = known(remembering(head, samples.identified(head)), head)
+    assert identify.again(url, head, changed(KEYRING[KEY_ID]), NOW) is None
 
 
 def test_a_temporary_key_that_ends_takes_its_urls_with_it() -> None:
     ends = NOW + timedelta(seconds=60)
     keyring = {KEY_ID: replace(KEYRING[KEY_ID], token=Secret("t"), expires_at=ends)}
     head = presigned("aws_v4", token=Secret("t"))
-    known = remembering(head, samples.identified(head, keyring=keyring)).find(head)
-    assert known
+    url = known(remembering(head, samples.identified(head, keyring=keyring)), head)
     with pytest.raises(ApiError) as refused:
-        identify.again(known, head, keyring, ends + timedelta(seconds=1))
+        identify.again(url, head, keyring, ends + timedelta(seconds=1))
     assert refused.value.kind is EXPIRED_TOKEN
     with pytest.raises(ApiError) as refused:
-        identify.again(replace(known, claim=replace(known.claim, token="u")), head, keyring, NOW)
+        identify.again(replace(url, claim=replace(url.claim, token="u")), head, keyring, NOW)
     assert refused.value.kind is INVALID_TOKEN
 
 
@@ -138,36 +149,40 @@ def test_a_claim_in_a_header_is_proven_each_time(name: str) -> None:
     assert remembering(head, samples.identified(head)).find(head) is None
 
 
+def test_of_the_request_that_proved_it_only_what_is_the_same_each_time_is_kept() -> None:
+    head = replace(with_headers(presigned("aws_v4", raw_query="a=1"), (("range", "bytes=0-1"),)), peer="192.0.2.1")
+    asked = known(remembering(head, samples.identified(head)), head).asked
+    assert asked == RequestHead("GET", head.raw_path, "a=1", head.authority, ())
+
+
 def test_what_is_remembered_is_bounded() -> None:
     proven = ProvenUrls()
     heads = [presigned("aws_v4", key=f"{number}.jpg") for number in range(_MOST + 1)]
     verified = samples.identified(heads[0])
-    assert verified.claim
-    assert verified.credential
-    (scheme,) = identify.recognised(heads[0])
     for head in heads:
-        for _ in range(2):
-            proven.add(head, scheme, verified, "")
+        add(proven, head, verified, times=2)
     assert [proven.find(heads[at]) is not None for at in (0, 1, _MOST)] == [False, True, True]
-    for long in (presigned("aws_v4", key="x" * 5000), with_headers(heads[0], (("x-a", "x" * 5000),))):
-        for _ in range(2):
-            proven.add(long, scheme, verified, "")
+    many = "&".join(f"a{number}=" for number in range(_MOST_PARAMETERS + 1))
+    for long in (
+        *(presigned("aws_v4", key="x" * 5000), with_headers(heads[0], (("x-a", "x" * 5000),))),
+        presigned("aws_v4", raw_query=many),
+    ):
+        add(proven, long, verified, times=2)
         assert proven.find(long) is None
+    most = presigned("aws_v4", raw_query=many.removesuffix(f"&a{_MOST_PARAMETERS}="))
+    add(proven, most, verified, times=2)
+    assert proven.find(most)
 
 
 def test_another_proof_of_the_same_url_costs_no_other_its_place() -> None:
     proven = ProvenUrls()
     heads = [presigned("aws_v4", key=f"{number}.jpg") for number in range(_MOST)]
     verified = samples.identified(heads[0])
-    assert verified.claim
-    assert verified.credential
-    (scheme,) = identify.recognised(heads[0])
     for head in (*heads, heads[-1]):
-        for _ in range(2):
-            proven.add(head, scheme, verified, "")
+        add(proven, head, verified, times=2)
     assert proven.find(heads[0])
 
 
 def test_new_settings_begin_with_nothing() -> None:
-    before, after = (Who(None, None, None, None) for _ in range(2))  # type: ignore[arg-type] # nothing else of it
+    before, after = (Who(None, None, "", None, None) for _ in range(2))  # type: ignore[arg-type] # nothing else of it
     assert before.proven is not after.proven
