@@ -100,10 +100,10 @@ METRICS: Mapping[str, Metric] = {
 }
 
 
-def observe(counts: Counts, name: str, seconds: float, *labels: str) -> None:
-    """Add one duration to a histogram among the counts."""
-    counts[name, *labels, _NAMES[bisect_left(BOUNDS_S, seconds)]] += 1
-    counts[name, *labels, _SUM] += seconds  # type: ignore[assignment] # a Counter adds up any numbers
+def observe(counts: Counts, name: str, seconds: float, label: str) -> None:
+    """Add one duration to a histogram among the counts; each has one label."""
+    counts[name, label, _NAMES[bisect_left(BOUNDS_S, seconds)]] += 1
+    counts[name, label, _SUM] += seconds  # type: ignore[assignment] # a Counter adds up any numbers
 
 
 def lasting(counts: Counts) -> Counts:

@@ -159,12 +159,14 @@ class Telemetry:
             self._account(record, dialect)
 
     def _account(self, record: RequestRecord, dialect: str) -> None:
-        account = (record.identity or "none", record.bucket or "none", dialect)
-        if account not in self.accounts and len(self.accounts) >= _MAX_ACCOUNTS:
-            account = ("other", "other", dialect)
-        self.accounts.add(account)
-        self.counted[metrics.USAGE_BYTES, *account] += record.received_bytes + record.sent_bytes
-        self.counted[metrics.USAGE_ANALYSES, *account] += record.action in _ANALYSES and record.status < 300
+        identity, bucket = record.identity or "none", record.bucket or "none"
+        if (identity, bucket, dialect) not in self.accounts:
+            if len(self.accounts) >= _MAX_ACCOUNTS:
+                identity = bucket = "other"
+            self.accounts.add((identity, bucket, dialect))
+        self.counted[metrics.USAGE_BYTES, identity, bucket, dialect] += record.received_bytes + record.sent_bytes
+        is_analysis = record.action in _ANALYSES and record.status < 300
+        self.counted[metrics.USAGE_ANALYSES, identity, bucket, dialect] += is_analysis
 
     def failed(self, record: RequestRecord) -> None:
         """Write the trace of an unexpected failure under the request id that the client was given."""

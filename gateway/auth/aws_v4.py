@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from datetime import timedelta
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from gateway.auth import canonical
@@ -28,7 +29,7 @@ from gateway.errors import ACCESS_DENIED, INVALID_ARGUMENT, INVALID_REQUEST, MUL
 from gateway.request import parse_query
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Collection, Mapping
     from datetime import datetime
 
     from gateway.credentials import Secret
@@ -92,15 +93,11 @@ def verify(head: RequestHead, claim: Claim, secret: Secret, _target: Target, now
     request = _canonical_request(
         head.method, head.raw_path, parameters, canonical.received_values(head), claim.signed_headers, payload
     )
-    check_signature(_signature(secret, scope, canonical.iso_basic(signed_at), request), claim.signature)
+    key, scope_text, date = signing_key(secret, scope), scope.text(TERMINATOR), canonical.iso_basic(signed_at)
+    check_signature(_signature(key, scope_text, date, request), claim.signature)
     _check_all_signed(head, claim, payload)
     check_time(claim, now)
-    return _payload(
-        payload,
-        lambda: ChunkSeed(
-            signing_key(secret, scope), claim.signature, canonical.iso_basic(signed_at), scope.text(TERMINATOR)
-        ),
-    )
+    return _payload(payload, lambda: ChunkSeed(key, claim.signature, date, scope_text))
 
 
 def sign(  # noqa: PLR0913 - the parts of a request, each under its own name
@@ -128,13 +125,11 @@ def sign(  # noqa: PLR0913 - the parts of a request, each under its own name
         added = (*added, ("x-amz-security-token", token.reveal()))
     values = canonical.header_values((*headers, *added))
     names = tuple(sorted(values))
-    scope = Scope(signed_at[:8], region, service)
     parameters = [(item.name, item.value) for item in parse_query(raw_query)]
     request = _canonical_request(method, raw_path, parameters, values, names, payload)
-    signature = _signature(secret, scope, signed_at, request)
-    credential = f"{access_key_id}/{scope.text(TERMINATOR)}"
-    value = f"{ALGORITHM} Credential={credential}, SignedHeaders={';'.join(names)}, Signature={signature}"
-    return (*added, ("authorization", value))
+    key, scope = _of_day(secret, signed_at[:8], region, service)
+    signed = f"SignedHeaders={';'.join(names)}, Signature={_signature(key, scope, signed_at, request)}"
+    return (*added, ("authorization", f"{ALGORITHM} Credential={access_key_id}/{scope}, {signed}"))
 
 
 def presign(  # noqa: PLR0913 - the parts of a request, each under its own name
@@ -151,19 +146,20 @@ def presign(  # noqa: PLR0913 - the parts of a request, each under its own name
     token: Secret | None = None,
 ) -> str:
     """Return the whole raw query of a signed URL: the given one and the claim. `host` includes the port."""
-    scope = Scope(now.strftime("%Y%m%d"), region, "s3")
+    signed_at = canonical.iso_basic(now)
+    key, scope = _of_day(secret, signed_at[:8], region, "s3")
     parameters = [(item.name, item.value) for item in parse_query(raw_query)]
     parameters += [
         ("X-Amz-Algorithm", ALGORITHM),
-        ("X-Amz-Credential", f"{access_key_id}/{scope.text(TERMINATOR)}"),
-        ("X-Amz-Date", canonical.iso_basic(now)),
+        ("X-Amz-Credential", f"{access_key_id}/{scope}"),
+        ("X-Amz-Date", signed_at),
         ("X-Amz-Expires", str(expires_s)),
         ("X-Amz-SignedHeaders", "host"),
     ]
     if token is not None:
         parameters.append((_TOKEN, token.reveal()))
     request = _canonical_request(method, raw_path, parameters, {"host": host}, ("host",), canonical.UNSIGNED_PAYLOAD)
-    signature = _signature(secret, scope, canonical.iso_basic(now), request)
+    signature = _signature(key, scope, signed_at, request)
     return f"{canonical.canonical_query(parameters)}&{_SIGNATURE}={signature}"
 
 
@@ -235,20 +231,26 @@ def _payload_literal(head: RequestHead, claim: Claim) -> str:
 def _canonical_request(
     method: str,
     raw_path: str,
-    parameters: Iterable[tuple[str, str]],
+    parameters: Collection[tuple[str, str]],
     values: Mapping[str, str],
     names: tuple[str, ...],
     payload: str,
 ) -> str:
-    query = canonical.canonical_query(parameters)
+    query = canonical.canonical_query(parameters) if parameters else ""
     headers = canonical.fold_blanks(canonical.canonical_headers(values, names))  # names and line ends have no blanks
     return f"{method}\n{canonical.canonical_path(raw_path)}\n{query}\n{headers}\n{';'.join(names)}\n{payload}"
 
 
-def _signature(secret: Secret, scope: Scope, signed_at: str, canonical_request: str) -> str:
-    digest = canonical.sha256_hex(canonical_request)
-    to_sign = f"{ALGORITHM}\n{signed_at}\n{scope.text(TERMINATOR)}\n{digest}"
-    return canonical.hmac_sha256(signing_key(secret, scope), to_sign).hex()
+@lru_cache(maxsize=1024)  # of our own secrets and regions, never of what a client's claim names
+def _of_day(secret: Secret, date: str, region: str, service: str) -> tuple[bytes, str]:
+    """Return what our signatures of a day share: the signing key, and the scope as it is written."""
+    scope = Scope(date, region, service)
+    return signing_key(secret, scope), scope.text(TERMINATOR)
+
+
+def _signature(key: bytes, scope: str, signed_at: str, canonical_request: str) -> str:
+    to_sign = f"{ALGORITHM}\n{signed_at}\n{scope}\n{canonical.sha256_hex(canonical_request)}"
+    return canonical.hmac_sha256(key, to_sign).hex()
 
 
 def _check_all_signed(head: RequestHead, claim: Claim, payload: str) -> None:
