@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     Network = IPv4Network | IPv6Network
     Address = IPv4Address | IPv6Address
 
+_LONGEST_ADDRESS = 128  # characters, the name of an interface behind it included
+
 
 def believed(head: RequestHead, trusted: Sequence[Network]) -> RequestHead:
     """Return the head as the outermost trusted proxy saw it: client's address, host and scheme.
@@ -49,9 +51,13 @@ def is_within(text: str, networks: Sequence[Network]) -> bool:
     return address is not None and any(address in network for network in networks)
 
 
-@lru_cache(maxsize=4096)  # the same clients come again and again
 def parse_address(text: str) -> Address | None:
     """Parse an address, IPv4 in IPv6 clothes as the IPv4 address that it is; None when it is none."""
+    return _parsed(text) if len(text) <= _LONGEST_ADDRESS else None
+
+
+@lru_cache(maxsize=4096)  # the same clients come again and again
+def _parsed(text: str) -> Address | None:
     try:
         address = ip_address(text.strip())
     except ValueError:

@@ -201,7 +201,7 @@ class RequestHead:
     @property
     def host(self) -> str:
         """The authority without its port, lower-case."""
-        return _host(self.authority)
+        return _host(self.authority) if len(self.authority) <= _SHORT else _host.__wrapped__(self.authority)
 
 
 def _by_name(pairs: list[tuple[str, str]]) -> Mapping[str, tuple[str, ...]]:

@@ -61,3 +61,4 @@ def test_addresses_are_compared_as_what_they_are() -> None:
     assert is_within("fd12::1", TRUSTED)
     assert not is_within("10.1.2", TRUSTED)
     assert parse_address("nobody") is None
+    assert parse_address(f"fe80::1%{'x' * 65_000}") is None

@@ -4,6 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from gateway import request
 from gateway.errors import ApiError
 from gateway.request import (
     CopySource,
@@ -84,6 +85,12 @@ def test_host_and_path_give_exactly_one_object(host: str, path: str, bucket: str
 )
 def test_an_authority_splits_into_host_and_port(authority: str, parts: tuple[str, str]) -> None:
     assert split_port(authority) == parts
+
+
+def test_no_long_host_is_remembered() -> None:
+    request._host.cache_clear()
+    assert [each.host for each in (head("/", host=f"{'H' * 300}:1"), head("/", host="H:1"))] == ["h" * 300, "h"]
+    assert request._host.cache_info().currsize == 1
 
 
 def test_repeated_headers_join_and_single_ones_may_not_repeat() -> None:

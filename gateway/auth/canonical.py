@@ -48,7 +48,7 @@ _HTTP_DATE_TEXT = re.compile(
 )
 _LAST_SECOND = 253_402_300_799  # the end of year 9999, where datetime ends
 _BLANKS = re.compile(" {2,}")
-_SHORT = 128  # characters; what is longer is not worth remembering
+_SHORT = 256  # characters; what strangers say is remembered before it is proven, so nothing longer is
 _UNRESERVED = re.compile(r"[A-Za-z0-9._~-]*")
 _PLAIN_PATH = re.compile(r"[A-Za-z0-9._~/-]+")
 
@@ -98,12 +98,14 @@ def hmac_base64(secret: Secret, text: str, digest: str) -> str:
     return b64encode(hmac.digest(to_bytes(secret.reveal()), to_bytes(text), digest)).decode("ascii")
 
 
-@lru_cache(maxsize=1024)
 def signing_key(prefix: str, secret: Secret, scope: Scope, terminator: str) -> bytes:
-    """Derive the V4 family's signing key: an HMAC chain over date, region, service and terminator.
+    """Derive the V4 family's signing key: an HMAC chain over date, region, service and terminator."""
+    derive = _signing_key if len(scope.region) <= _SHORT else _signing_key.__wrapped__
+    return derive(prefix, secret, scope, terminator)
 
-    Cached because every forwarded request is signed with the same one all day.
-    """
+
+@lru_cache(maxsize=1024)  # a client signs with the same one all day
+def _signing_key(prefix: str, secret: Secret, scope: Scope, terminator: str) -> bytes:
     key = to_bytes(prefix + secret.reveal())
     for step in (scope.date, scope.region, scope.service, terminator):
         key = hmac.digest(key, to_bytes(step), "sha256")
@@ -233,9 +235,19 @@ def malformed(detail: str, *, in_query: bool) -> ApiError:
     return ApiError(kind, detail, message=f"{kind.message[:-1]}: {detail}.")
 
 
-@lru_cache(maxsize=1024)  # a client's is the same all day
 def parse_credential(text: str, terminator: str, services: tuple[str, ...], *, in_query: bool) -> tuple[str, Scope]:
     """Split `id/date/region/service/terminator` from the right, because an id may hold `/`. Raises ApiError."""
+    parse = _parse_credential if len(text) <= _SHORT else _parse_credential.__wrapped__
+    return parse(text, terminator, services, in_query)
+
+
+@lru_cache(maxsize=1024)  # a client's is the same all day
+def _parse_credential(
+    text: str,
+    terminator: str,
+    services: tuple[str, ...],
+    in_query: bool,  # noqa: FBT001 # by position: see above
+) -> tuple[str, Scope]:
     parts = text.rsplit("/", 4)
     if len(parts) != 5 or not all(parts):
         raise malformed("the credential is not id/date/region/service/terminator", in_query=in_query)
@@ -253,9 +265,14 @@ def parse_id_and_signature(text: str) -> tuple[str, str]:
     return access_key_id, parse_signature(signature, in_query=False)
 
 
-@lru_cache(maxsize=1024)  # a client signs the same ones again and again
 def parse_header_names(text: str, *, in_query: bool) -> tuple[str, ...]:
     """Split `a;b;c` into distinct lower-case names; an empty text has none. Raises ApiError."""
+    parse = _parse_header_names if len(text) <= _SHORT else _parse_header_names.__wrapped__
+    return parse(text, in_query)
+
+
+@lru_cache(maxsize=1024)  # a client signs the same ones again and again
+def _parse_header_names(text: str, in_query: bool) -> tuple[str, ...]:  # noqa: FBT001 # by position: see above
     names = tuple(text.split(";")) if text else ()
     if not all(name and name == name.lower() for name in names) or len(set(names)) != len(names):
         raise malformed("the signed headers must be distinct lower-case names", in_query=in_query)

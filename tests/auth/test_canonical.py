@@ -175,8 +175,22 @@ def test_a_value_that_reads_like_another_subresource_is_refused(value: str) -> N
         canonical.subresources([("partNumber", value)], {"acl", "uploadid", "partnumber"})
 
 
-def test_signing_keys_are_cached_within_a_bound() -> None:
-    assert canonical.signing_key.cache_info().maxsize == 1024
+def test_what_strangers_say_is_remembered_within_a_bound() -> None:
+    def say(text: str) -> None:
+        credential = f"key/20261126/{text}/s3/aws4_request"
+        _, scope = canonical.parse_credential(credential, "aws4_request", ("s3",), in_query=True)
+        assert scope.region == text
+        assert canonical.parse_header_names(f"host;{text}", in_query=True) == ("host", text)
+        assert len(canonical.signing_key("AWS4", Secret("s"), scope, "aws4_request")) == 32
+        assert canonical.encode(f"{text}/") == f"{text}%2F"
+
+    caches = (canonical._parse_credential, canonical._parse_header_names, canonical._signing_key, canonical._encoded)
+    for each in caches:
+        each.cache_clear()
+    say("long" * 100)
+    assert [each.cache_info().currsize for each in caches] == [0, 0, 0, 0]
+    say("short")
+    assert [each.cache_info()[2:] for each in caches] == [(1024, 1)] * 4
 
 
 def test_only_a_claim_of_the_v4_family_has_scope_and_time() -> None:
