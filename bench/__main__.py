@@ -41,7 +41,7 @@ PARTS = {
     "verification": 1,
     "passthrough": 8,
     "growth": 4,
-    "saturated": 4,
+    "saturated": 7,
     "cached": 1,
     "scoring": 5,
     "accuracy": 1,

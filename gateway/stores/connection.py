@@ -100,7 +100,7 @@ class StoreConnection(BaseProtocol):
         super().__init__(asyncio.get_running_loop())
         self.origin = origin
         self.idle_s = bodies.limit_s
-        self.free_since = 0.0  # of the event loop's time; kept up by whoever lends connections out
+        self.free_since = 0.0  # monotonic seconds; kept up by whoever lends connections out
         self._heads, self._bodies = heads, bodies
         self._free, self._lost = free, lost
         self._awaited: asyncio.Future[Answer] | None = None  # what `ask` waits for

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from functools import partial
+from time import monotonic
 from typing import TYPE_CHECKING
 
 import aiohttp
@@ -100,11 +101,10 @@ class Line:
         if self._closed:
             connection.end()
             return
-        loop = asyncio.get_running_loop()
-        connection.free_since = loop.time()
+        connection.free_since = monotonic()
         self._free.setdefault(connection.origin, []).append(connection)
         if self._timer is None:
-            self._timer = loop.call_later(_LOOK_EVERY_S, self._look)
+            self._timer = asyncio.get_running_loop().call_later(_LOOK_EVERY_S, self._look)
 
     def _lost(self, connection: StoreConnection) -> None:
         self._connections.discard(connection)
@@ -114,13 +114,13 @@ class Line:
 
     def _look(self) -> None:
         """Close what nobody has needed for long."""
-        loop = asyncio.get_running_loop()
-        needed_after = loop.time() - _KEPT_S
+        needed_after = monotonic() - _KEPT_S
         for free in self._free.values():
             for connection in free:
                 if connection.free_since < needed_after:
                     connection.end()
         self._free = {origin: free for origin, free in self._free.items() if free}
+        loop = asyncio.get_running_loop()
         self._timer = loop.call_later(_LOOK_EVERY_S, self._look) if self._free else None
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from time import monotonic
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -28,21 +29,20 @@ class Patience:
         """Call `fail` with TimeoutError unless `end` is told of it, or `begin` again, in time."""
         if self.limit_s is None:
             return
-        loop = asyncio.get_running_loop()
-        self._until[fail] = loop.time() + self.limit_s
+        self._until[fail] = monotonic() + self.limit_s
         if self._timer is None:
-            self._timer = loop.call_later(self._every_s, self._look)
+            self._timer = asyncio.get_running_loop().call_later(self._every_s, self._look)
 
     def end(self, fail: Callable[[BaseException], None]) -> None:
         """Forget who waits no longer."""
         self._until.pop(fail, None)
 
     def _look(self) -> None:
-        loop = asyncio.get_running_loop()
-        now = loop.time()
+        now = monotonic()
         late = [fail for fail, until in self._until.items() if until <= now]
         for fail in late:
             self.end(fail)
+        loop = asyncio.get_running_loop()
         self._timer = loop.call_later(self._every_s, self._look) if self._until else None
         for fail in late:
             fail(TimeoutError("no answer in time"))
