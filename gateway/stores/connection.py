@@ -160,10 +160,8 @@ class StoreConnection(BaseProtocol):
             self.transport.close()
 
     def cut(self) -> None:
-        """Close the connection at once; whoever waits for something on it learns so."""
-        self._ends = True
-        if self.transport is not None:
-            self.transport.abort()  # leads to connection_lost
+        """Close the connection at once: for whoever reads a body on it that is no end, even of one without a length."""
+        self.fail(aiohttp.ClientPayloadError("the connection was cut here"))
 
     def fail(self, error: BaseException) -> None:
         """Tell whoever waits that nothing more comes, and close the connection."""
@@ -176,7 +174,8 @@ class StoreConnection(BaseProtocol):
         elif not self._body.is_eof() and self._body.exception() is None:
             self._bodies.end(self.fail)
             self._body.set_exception(error)
-        self.cut()
+        if self.transport is not None:
+            self.transport.abort()  # leads to connection_lost
 
     # What the event loop and the bodies' readers call
 
@@ -290,5 +289,8 @@ class StoreConnection(BaseProtocol):
 
     def _body_ended(self) -> None:
         self._bodies.end(self.fail)
-        if not self._ends and self.is_open:
+        self._body = EMPTY_PAYLOAD  # what of it nobody has read yet is the reader's to keep
+        if self._ends:
+            self.end()
+        elif self.is_open:
             self._free(self)

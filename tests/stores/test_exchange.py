@@ -307,8 +307,9 @@ async def test_a_connection_that_nobody_needs_is_closed_after_a_while(monkeypatc
         assert place.used[-1] == 2
 
 
-async def test_a_line_that_is_closed_keeps_nothing() -> None:
-    async with store(OK, [LONG]) as place, new_line() as line:
+@pytest.mark.parametrize("half", [LONG + b"a", END + b"a"])
+async def test_a_line_that_is_closed_keeps_nothing_and_ends_no_body(half: bytes) -> None:
+    async with store(OK, half) as place, new_line() as line:
         await fetched(line, place)
         answer = await line.ask("GET", place.endpoint, "/a", ())
         await line.close()
