@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from time import monotonic, perf_counter
 from typing import TYPE_CHECKING, assert_never
@@ -139,7 +139,7 @@ class Gateway:
         record.action = intent.actions[-1] if isinstance(intent, Analyse) else intent.action
         may_delete = authorise(identity, address, intent, bucket, key, partial(route, services.settings))
         # Do it.
-        context = replace(context, public=True) if bucket.open_to_everybody(key) else context
+        context = context._replace(public=True) if bucket.open_to_everybody(key) else context
         store = store_for(services.upstreams, identity, bucket)
         match intent:
             case Forward() if proven is not None:

@@ -15,6 +15,7 @@ from gateway.errors import INVALID_ACCESS_KEY_ID, INVALID_TOKEN, SIGNATURE_DOES_
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from contextlib import AbstractContextManager
 
 _MAX_BUCKETS = 10_000
 _FALSE_CLAIMS = frozenset({INVALID_ACCESS_KEY_ID, INVALID_TOKEN, SIGNATURE_DOES_NOT_MATCH})
@@ -93,17 +94,26 @@ class Quotas:
         self._requests[identity] += 1
         held.append(identity)
 
-    @contextmanager
-    def scoring(self, identity: str) -> Iterator[None]:
-        """Count a score while it runs. Raises SLOW_DOWN when the identity has as many running as it may."""
-        limit = self.settings.concurrent_scores
-        if limit and self._scores[identity] >= limit:
-            raise ApiError(SLOW_DOWN, f"{identity} has {limit} scores running")
-        self._scores[identity] += 1
-        try:
-            yield
-        finally:
-            _give_back(self._scores, identity)
+    def scoring(self, identity: str) -> AbstractContextManager[None]:
+        """Count a score while it runs. Entering raises SLOW_DOWN when the identity has as many running as it may."""
+        return _Scoring(self._scores, identity, self.settings.concurrent_scores)
+
+
+class _Scoring:
+    """One score while it runs; a generator would do, at several times the cost."""
+
+    __slots__ = ("_identity", "_limit", "_running")
+
+    def __init__(self, running: Counter[str], identity: str, limit: int) -> None:
+        self._running, self._identity, self._limit = running, identity, limit
+
+    def __enter__(self) -> None:
+        if self._limit and self._running[self._identity] >= self._limit:
+            raise ApiError(SLOW_DOWN, f"{self._identity} has {self._limit} scores running")
+        self._running[self._identity] += 1
+
+    def __exit__(self, *_: object) -> None:
+        _give_back(self._running, self._identity)
 
 
 def _give_back(counts: Counter[str], identity: str) -> None:

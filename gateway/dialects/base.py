@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from enum import Enum, auto
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -133,8 +133,7 @@ class Analyse:
 Intent = Forward | Analyse
 
 
-@dataclass(frozen=True, slots=True)
-class StoredObject:
+class StoredObject(NamedTuple):
     """What is told of an object that was processed, `""` when absent.
 
     `etag` is the result's own (`derived_etag`), the others are as the store said them.
@@ -146,8 +145,7 @@ class StoredObject:
     version_id: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class AnswerContext:
+class AnswerContext(NamedTuple):
     """What rendering may need to know beside the result. `host` and `resource` (the path) are as the client sent."""
 
     request_id: str

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+from json.encoder import encode_basestring_ascii as quoted
 from typing import TYPE_CHECKING, Final, assert_never
 
 from gateway.dialects import headers as header_maps
@@ -80,7 +81,7 @@ def _result_document(result: Result, request_id: str) -> str:
     match result:
         case QualityReport():  # exactly three decimals
             score = f'{{"OverallQualityScore":{result.score:.3f}}}'
-            return f'{{"ImageScore":{score},"RequestId":{json.dumps(request_id)}}}'
+            return f'{{"ImageScore":{score},"RequestId":{quoted(request_id)}}}'
         case ImageInfo():
             return json.dumps({name: {"value": value} for name, value in sorted(_told(result).items())})
         case AverageColour():

@@ -73,11 +73,16 @@ class Process:
     save_to: ObjectRef | None = None
 
 
+_PLAIN = {f"image/{action}": Process(ours) for action, ours in _PROCESSORS.items()}  # nearly all that comes
+
+
 def read(process: str, bucket: str) -> Process:
     """Read a process string: `image/ACTION`, and perhaps `|sys/saveas,o_KEY,b_BUCKET` (`bucket` where b_ is absent).
 
     Raises ApiError with a sentence that says what is wrong.
     """
+    if process in _PLAIN:
+        return _PLAIN[process]
     image, *more = process.split("|")
     if len(more) > 1 or (more and not _is_save(more[0])):
         raise _invalid("Processes cannot be piped: only sys/saveas may follow an image's action, once.")

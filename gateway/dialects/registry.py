@@ -19,6 +19,7 @@ __all__ = ["ANALYSING", "DIALECTS", "VENDORS", "analysing", "by_name", "process_
 DIALECTS: tuple[Dialect, ...] = (s3, oss, cos)
 ANALYSING: tuple[AnalysingDialect, ...] = (oss, cos)
 _BY_NAME = {dialect.NAME: dialect for dialect in DIALECTS}
+_ANALYSING = {dialect.NAME: dialect for dialect in ANALYSING}
 _BY_SCHEME = {scheme: dialect for dialect in DIALECTS for scheme in dialect.SCHEMES}
 VENDORS: tuple[VendorDialect, ...] = (cloudinary, cloudinary_analyze, cloudinary_delivery, sightengine)
 
@@ -30,7 +31,7 @@ def by_name(name: str) -> Dialect:
 
 def analysing(dialect: Dialect) -> AnalysingDialect:
     """Return the dialect as one that can tell a score. Raises KeyError for one that never asks for one."""
-    return {known.NAME: known for known in ANALYSING}[dialect.NAME]
+    return _ANALYSING[dialect.NAME]
 
 
 def reserved(

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import socket
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from importlib import import_module
 from time import monotonic
@@ -27,7 +27,8 @@ from gateway.report import QualityReport
 from gateway.splice import SinkGoneError, nowhere
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Iterator
+    from collections.abc import AsyncIterator, Callable
+    from contextlib import AbstractContextManager
 
     from gateway.imaging.facts import Facts
     from gateway.report import Result
@@ -155,12 +156,9 @@ class ScorerClient:
                     raise _died() from None
                 raise
 
-    @contextmanager
-    def stage(self, name: str) -> Iterator[None]:
-        """Tell of one more stage: what is done until leaving."""
-        began = monotonic()
-        yield
-        self._on_stage(name, began, monotonic())
+    def stage(self, name: str) -> AbstractContextManager[None]:
+        """Tell of one more stage: what is done until leaving, unless by an exception."""
+        return _Stage(name, self._on_stage)
 
     def _tell(self, task: _Task, computed: Computed) -> None:
         accepted_at = task.accepted_at or task.submitted_at
@@ -207,6 +205,22 @@ class ScorerClient:
 def _died() -> ApiError:
     message = "The scorer process ended while it worked on this image. Other images are not affected."
     return ApiError(SCORER_DIED, "the scorer ended without a result", message=message)
+
+
+class _Stage:
+    """A stage while it lasts; a generator would do, at several times the cost."""
+
+    __slots__ = ("_began", "_name", "_tell")
+
+    def __init__(self, name: str, tell: Callable[[str, float, float], None]) -> None:
+        self._name, self._tell, self._began = name, tell, monotonic()
+
+    def __enter__(self) -> None:
+        """Have begun already."""
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        if kind is None:
+            self._tell(self._name, self._began, monotonic())
 
 
 class _ScorerGoneError(Exception):

@@ -37,7 +37,9 @@ PROCESSORS: tuple[Processor, ...] = (
     Processor("info", "gateway.imaging.info", "1", header_only=True),
 )
 
+_BY_NAME = {row.name: row for row in PROCESSORS}
+
 
 def processor(name: str) -> Processor:
     """Return the processor of this name. Raises KeyError."""
-    return {row.name: row for row in PROCESSORS}[name]
+    return _BY_NAME[name]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from time import perf_counter
 from typing import TYPE_CHECKING
 
@@ -32,11 +31,12 @@ async def analyse(
     held = head.header("if-none-match") if intent.save_to is None else None
     question = Question(key, intent.version_id, intent.processor, intent.small_decides, held)
     examined = await examine(question, store, scorer)
-    stored = replace(examined.stored, etag=derived_etag(examined.stored.etag, processor(intent.processor).variant))
+    variant = processor(intent.processor).variant
+    stored = examined.stored._replace(etag=derived_etag(examined.stored.etag, variant))
     if examined.outcome is None:
         return dialect.render_not_modified(stored, context)
     if isinstance(examined.outcome, ApiError):
         raise examined.outcome
     elapsed_ms = round((perf_counter() - started) * 1000)
     with scorer.stage("render"):
-        return dialect.render_result(examined.outcome, stored, replace(context, elapsed_ms=elapsed_ms))
+        return dialect.render_result(examined.outcome, stored, context._replace(elapsed_ms=elapsed_ms))

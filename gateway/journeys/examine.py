@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 from contextlib import aclosing, asynccontextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
@@ -155,14 +155,15 @@ class _Examination:
             return Examined(known.stored, None if is_held else known.outcome)
         stored = _stored(answer)
         if answer.status == 304:
-            stored = replace(stored, etag=stored.etag or self._held_tag())
+            stored = stored._replace(etag=stored.etag or self._held_tag())
         if answer.status == 304 or self._is_held(stored.etag):
             self._count("hit")
             return Examined(stored, None)
         return None
 
     def _is_held(self, etag: str) -> bool:
-        return not_modified(derived_etag(etag, self._row.variant), self.question.held)
+        held = self.question.held
+        return held is not None and not_modified(derived_etag(etag, self._row.variant), held)
 
     # --- the object's bytes ---
 

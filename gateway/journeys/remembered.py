@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
@@ -50,7 +50,7 @@ class Remembered:
 
 def encode(name: str, remembered: Remembered) -> bytes:
     """Return the value that is kept under the name."""
-    stored, outcome = asdict(remembered.stored), messages.to_json(remembered.outcome)
+    stored, outcome = remembered.stored._asdict(), messages.to_json(remembered.outcome)
     document = {"form": _FORM, "name": name, "stored": stored, "outcome": outcome}
     return json.dumps(document, separators=(",", ":")).encode("ascii")
 

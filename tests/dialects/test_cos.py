@@ -152,7 +152,7 @@ def test_each_finding_stands_in_its_own_element() -> None:
 
 def test_the_storage_class_is_told_only_when_it_is_not_standard() -> None:
     def told(storage_class: str) -> str | None:
-        stored = replace(STORED, storage_class=storage_class, version_id="v1")
+        stored = STORED._replace(storage_class=storage_class, version_id="v1")
         return dict(cos.render_result(REPORT, stored, cos_context()).headers).get("x-cos-storage-class")
 
     assert [told(name) for name in ("", "STANDARD", "STANDARD_IA", "GLACIER")] == [None, None, "STANDARD_IA", "ARCHIVE"]

@@ -215,7 +215,7 @@ def test_a_score_always_has_three_decimals(score: float, text: bytes) -> None:
 
 
 def test_version_and_storage_class_are_told_and_a_public_bucket_may_be_cached() -> None:
-    stored = replace(STORED, version_id="v1", storage_class="STANDARD_IA")
+    stored = STORED._replace(version_id="v1", storage_class="STANDARD_IA")
     told = dict(oss.render_result(REPORT, stored, context(public=True)).headers)
     assert (told["x-oss-version-id"], told["x-oss-storage-class"]) == ("v1", "IA")
     assert "Cache-Control" not in told

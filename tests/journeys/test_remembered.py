@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -56,7 +55,7 @@ def test_an_error_is_remembered_with_its_words() -> None:
 
 def test_only_what_the_bytes_decide_lasts_and_only_where_they_have_a_tag() -> None:
     assert all(Remembered(STORED, result).lasts for result in RESULTS)
-    assert not Remembered(replace(STORED, etag=""), REPORT).lasts
+    assert not Remembered(STORED._replace(etag=""), REPORT).lasts
     for kind in (NOT_AN_IMAGE, IMAGE_DAMAGED, IMAGE_SIDE_TOO_LONG):
         assert Remembered(STORED, ApiError(kind)).lasts
     for kind in (SCORERS_BUSY, SCORER_DIED, SCORING_TOO_SLOW, UPSTREAM_BROKEN):
