@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 _MOST = 1024
 _SLOTS = 8 * _MOST
+_ADMITTED_EACH = 16  # of the newcomers, while all places are taken
 _WORTH_REMEMBERING = 4096  # characters of path, query and headers
 _MOST_PARAMETERS = 16  # beside the claim: each is kept taken apart
 # No scheme looks at these headers unless the claim names them as signed; what is not named here counts.
@@ -68,14 +69,16 @@ class _Remembered(NamedTuple):
 
 
 class ProvenUrls:
-    """The signed URLs that were proven last, from the second time on: most are asked for once.
+    """Signed URLs that were proven, from the second time on: most are asked for once.
 
-    Bounded, because whoever has one URL can write it in many ways.
+    Bounded, because whoever has one URL can write it in many ways. While all places are taken most newcomers are not
+    let in: of more URLs in turn than there are places as many stay as there are, and none would if each went in.
     """
 
     def __init__(self) -> None:
         self._found: dict[tuple[str, str, str, str], _Remembered] = {}
         self._seen = [0] * _SLOTS  # hashes of those that were proven once
+        self._newcomers = 0  # while all places were taken
 
     def find(self, head: RequestHead) -> Shown | None:
         """Return what was found out about this very request, apart from headers on which none of it depends."""
@@ -100,6 +103,10 @@ class ProvenUrls:
         if self._seen[hashed % _SLOTS] != hashed:
             self._seen[hashed % _SLOTS] = hashed
             return
+        if len(self._found) >= _MOST and key not in self._found:
+            self._newcomers += 1
+            if self._newcomers % _ADMITTED_EACH:
+                return
         signs_more = not _OVERLOOKED.isdisjoint(claim.signed_headers)
         overlooked = _OVERLOOKED.difference(claim.signed_headers) if signs_more else _OVERLOOKED  # one for them all
         looked_at = _without(head.headers, overlooked)

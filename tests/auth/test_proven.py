@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from gateway.auth import identify
-from gateway.auth.proven import _MOST, _MOST_PARAMETERS, _OVERLOOKED, ProvenUrl, ProvenUrls, Shown
+from gateway.auth.proven import _ADMITTED_EACH, _MOST, _MOST_PARAMETERS, _OVERLOOKED, ProvenUrl, ProvenUrls, Shown
 from gateway.credentials import Credential, Secret
 from gateway.errors import EXPIRED_TOKEN, INVALID_TOKEN, REQUEST_EXPIRED, REQUEST_NOT_YET_VALID, ApiError
 from gateway.journeys.who import Who
@@ -157,14 +157,21 @@ def test_of_the_request_that_proved_it_only_what_is_the_same_each_time_is_kept()
 
 def test_what_is_remembered_is_bounded() -> None:
     proven = ProvenUrls()
-    heads = [presigned("aws_v4", key=f"{number}.jpg") for number in range(_MOST + 1)]
+    heads = [presigned("aws_v4", key=f"{number}.jpg") for number in range(_MOST + _ADMITTED_EACH)]
     verified = samples.identified(heads[0])
     for head in heads:
         add(proven, head, verified, times=2)
-    assert [proven.find(heads[at]) is not None for at in (0, 1, _MOST)] == [False, True, True]
+    found = [proven.find(head) is not None for head in heads]
+    assert found == [False, *[True] * (_MOST - 1), *[False] * (_ADMITTED_EACH - 1), True]
+
+
+def test_what_is_long_or_has_many_parts_is_not_remembered() -> None:
+    proven = ProvenUrls()
+    short = presigned("aws_v4")
+    verified = samples.identified(short)
     many = "&".join(f"a{number}=" for number in range(_MOST_PARAMETERS + 1))
     for long in (
-        *(presigned("aws_v4", key="x" * 5000), with_headers(heads[0], (("x-a", "x" * 5000),))),
+        *(presigned("aws_v4", key="x" * 5000), with_headers(short, (("x-a", "x" * 5000),))),
         presigned("aws_v4", raw_query=many),
     ):
         add(proven, long, verified, times=2)
@@ -172,6 +179,20 @@ def test_what_is_remembered_is_bounded() -> None:
     most = presigned("aws_v4", raw_query=many.removesuffix(f"&a{_MOST_PARAMETERS}="))
     add(proven, most, verified, times=2)
     assert proven.find(most)
+
+
+def test_of_more_urls_in_turn_than_there_are_places_nearly_as_many_are_found_as_there_are() -> None:
+    proven = ProvenUrls()
+    heads = [presigned("aws_v4", key=f"{number}.jpg") for number in range(4 * _MOST)]
+    verified = samples.identified(heads[0])
+    for _ in range(5):
+        found = 0
+        for head in heads:
+            if proven.find(head):
+                found += 1
+            else:
+                add(proven, head, verified)
+    assert 0.8 * _MOST <= found <= _MOST
 
 
 def test_another_proof_of_the_same_url_costs_no_other_its_place() -> None:
