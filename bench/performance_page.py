@@ -36,7 +36,7 @@ _PASSED = {
     "gateway check the client's signature and sign anew for the store; the aiobotocore proxy signs and checks nothing; "
     "nginx does neither.",
     passthrough.IN_TURN: "The same with 4,096 signed URLs of the object in turn. The gateway remembers 1,024 URLs that "
-    "it has proven, from the second time on, so here it proves three of four; above it proves its one URL once.",
+    "it has proven, from the second time on, so here it proves most of them; above it proves its one URL twice.",
 }
 _GROWTH = """\
 One worker on one core, origin and load on the other. The figure of a point is what it reached divided by what lies
