@@ -58,11 +58,11 @@ def rows(rounds: int = ROUNDS, seconds: int = SECONDS) -> list[Row]:
         plain = signed(gateway.authority, "/bench/10KB")
         found = wrk(plain, max(1, seconds // 2), CONNECTIONS)
         capacity = found["requests"] / found["seconds"]
-        scored = Paces()
+        scored: list[float] = []  # pictures in a second, in each round so far
         disturbed: dict[str, Callable[[], AbstractContextManager[list[int]]]] = {
             SCORERS_BUSY: lambda: scoring(gateway, next(numbers), scored),
             LOOPS: lambda: looping(niceness(gateway.pid)),
-            LOOPS_AND_PICTURES: lambda: looping_and_fetching(gateway, next(numbers), scored.median),
+            LOOPS_AND_PICTURES: lambda: looping_and_fetching(gateway, next(numbers), median(scored)),
             NEITHER: nothing,
         }
         seen: dict[str, Found] = {name: [] for name in disturbed}
@@ -94,16 +94,8 @@ def one_round(
     return {**waits, "cores": cores}
 
 
-class Paces(list[float]):
-    """How many pictures were scored in a second, in each round so far."""
-
-    @property
-    def median(self) -> float:
-        return median(self)
-
-
 @contextmanager
-def scoring(gateway: Gateway, first: int, paces: Paces) -> Iterator[list[int]]:
+def scoring(gateway: Gateway, first: int, paces: list[float]) -> Iterator[list[int]]:
     with asking(gateway, str(first)) as done:
         yield scorers(gateway.pid)
     paces.append(done["done"] / done["seconds"])

@@ -29,7 +29,7 @@ from gateway.errors import ACCESS_DENIED, INVALID_ARGUMENT, INVALID_REQUEST, MUL
 from gateway.request import parse_query
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Mapping
+    from collections.abc import Callable, Iterable, Mapping
     from datetime import datetime
 
     from gateway.credentials import Secret
@@ -231,12 +231,12 @@ def _payload_literal(head: RequestHead, claim: Claim) -> str:
 def _canonical_request(
     method: str,
     raw_path: str,
-    parameters: Collection[tuple[str, str]],
+    parameters: Iterable[tuple[str, str]],
     values: Mapping[str, str],
     names: tuple[str, ...],
     payload: str,
 ) -> str:
-    query = canonical.canonical_query(parameters) if parameters else ""
+    query = canonical.canonical_query(parameters)
     headers = canonical.fold_blanks(canonical.canonical_headers(values, names))  # names and line ends have no blanks
     return f"{method}\n{canonical.canonical_path(raw_path)}\n{query}\n{headers}\n{';'.join(names)}\n{payload}"
 

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 _Row = tuple[str, str, str, str]  # the action of GET, PUT, POST, DELETE; "" where S3 has no such operation
 
 _COLUMNS = {"GET": 0, "HEAD": 0, "OPTIONS": 0, "PUT": 1, "POST": 2, "DELETE": 3}
-READING = frozenset({"GET", "HEAD", "OPTIONS"})
+READING = frozenset(method for method, column in _COLUMNS.items() if column == 0)
 _SERVICE: _Row = ("ListAllMyBuckets", "", "", "")
 _BUCKET: _Row = ("ListBucket", "CreateBucket", "PutObject", "DeleteBucket")  # POST is a form upload
 _OBJECT: _Row = ("GetObject", "PutObject", "PutObject", "DeleteObject")

@@ -213,10 +213,10 @@ class _Stage:
     __slots__ = ("_began", "_name", "_tell")
 
     def __init__(self, name: str, tell: Callable[[str, float, float], None]) -> None:
-        self._name, self._tell, self._began = name, tell, monotonic()
+        self._name, self._tell = name, tell
 
     def __enter__(self) -> None:
-        """Have begun already."""
+        self._began = monotonic()
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         if kind is None:

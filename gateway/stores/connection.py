@@ -247,10 +247,9 @@ class StoreConnection(BaseProtocol):
             head, self._kept = self._kept[: end.end()], self._kept[end.end() :]
             self._take(head)
         if self._awaited is None:
-            self._ends = self._ends or bool(self._kept)
-            self._kept = b""
-            if self._ends:
+            if self._kept:
                 self.end()
+            self._kept = b""
         elif len(self._kept) > _MAX_HEAD_BYTES:
             self.fail(aiohttp.ClientPayloadError("an endless head"))
 
