@@ -44,9 +44,10 @@ between its two neighbours (on powers, both ways; the last one is divided by the
 point far below 1."""
 _SATURATED = """\
 A constant rate of GETs, a fifth of what two workers can do, while the scorers have more large pictures (JPEG, 12
-megapixels, always new ones) than they can score; beside it the same with as many busy loops, as nice as scorers,
-instead. A wait counts from when a request was due, not from when it could be sent. Busy loops fetch no pictures: how
-much of the difference these make, on their way from the store through a gateway on the same cores, is told as well."""
+megapixels, always new ones) than they can score; beside it the same with as many busy loops, as nice as scorers and
+of their scheduling class (SCHED_IDLE), instead. A wait counts from when a request was due, not from when it could be
+sent. Busy loops fetch no pictures: how much of the difference these make, on their way from the store through a gateway
+on the same cores, is told as well; and what busy loops cost that are as nice, but of no such class."""
 _MEMORY = """\
 One worker, whose resident memory is read every second. Each of the readers takes 64 KB/s of an object of 1 GB; the
 idle clients keep their connections, and ask for 10 KB every 50 s. `tests/bench/test_clients.py` watches a smaller

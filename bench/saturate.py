@@ -64,5 +64,5 @@ async def main(authority: str, connections: int, first: int, rate: float) -> Non
 if __name__ == "__main__":
     if len(sys.argv) > 5:
         os.nice(int(sys.argv[5]))
-        os.sched_setscheduler(0, os.SCHED_BATCH, os.sched_param(0))  # as scorers do
+        os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))  # as scorers do
     asyncio.run(main(sys.argv[1], int(sys.argv[2]), int(sys.argv[3]), float(sys.argv[4]) if len(sys.argv) > 4 else 0))

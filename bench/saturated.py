@@ -1,8 +1,8 @@
 """How long plain GETs wait while all scorers are at work, beside as many busy loops that are as nice as scorers.
 
-A constant rate of GETs, a fifth of what the gateway can do, in rounds in which four take turns: scorers under more
+A constant rate of GETs, a fifth of what the gateway can do, in rounds in which five take turns: scorers under more
 requests for scores than they can answer, busy loops instead, these while somebody fetches as many pictures as are
-scored, and neither.
+scored, busy loops that are as nice but not of the scorers' scheduling class, and none.
 """
 
 from __future__ import annotations
@@ -41,12 +41,13 @@ CONNECTIONS, WORKERS, SCORERS = 32, 2, len(CORES)
 SHARE = 0.2  # of the capacity
 AT_MOST = 1.2
 ASKERS = 2 * SCORERS  # clients that ask for scores: one is scored, one waits
-SCORERS_BUSY, LOOPS, LOOPS_AND_PICTURES, NEITHER = "scorers", "busy loops", "busy loops and pictures", "neither"
+SCORERS_BUSY, LOOPS, LOOPS_AND_PICTURES = "scorers", "busy loops", "busy loops and pictures"
+NICE_LOOPS, NEITHER = "busy loops, only nice", "neither"
 _ALL_ONE_PICTURE = "location ~ ^/bench/picture- {{ alias {folder}/files/bench/picture.jpg; }}"
 _LOOP = """
 import os
 os.nice({nice})
-os.sched_setscheduler(0, os.SCHED_BATCH, os.sched_param(0))  # as scorers do
+os.sched_setscheduler(0, os.{kind}, os.sched_param(0))
 while True:
     pass
 """
@@ -63,6 +64,7 @@ def rows(rounds: int = ROUNDS, seconds: int = SECONDS) -> list[Row]:
             SCORERS_BUSY: lambda: scoring(gateway, next(numbers), scored),
             LOOPS: lambda: looping(niceness(gateway.pid)),
             LOOPS_AND_PICTURES: lambda: looping_and_fetching(gateway, next(numbers), median(scored)),
+            NICE_LOOPS: lambda: looping(niceness(gateway.pid), "SCHED_BATCH"),
             NEITHER: nothing,
         }
         seen: dict[str, Found] = {name: [] for name in disturbed}
@@ -130,9 +132,9 @@ def asking(gateway: Gateway, *arguments: str) -> Iterator[dict[str, float]]:
 
 
 @contextmanager
-def looping(nice: int) -> Iterator[list[int]]:
-    """As many processes as there are scorers, each in a process group of its own as scorers are."""
-    command = [sys.executable, "-c", _LOOP.format(nice=nice)]
+def looping(nice: int, kind: str = "SCHED_IDLE") -> Iterator[list[int]]:
+    """As many processes as there are scorers, each in a process group of its own and of the class that scorers have."""
+    command = [sys.executable, "-c", _LOOP.format(nice=nice, kind=kind)]
     processes = [subprocess.Popen(command, process_group=0) for _ in range(SCORERS)]
     try:
         yield [process.pid for process in processes]
@@ -157,7 +159,8 @@ def middle(found: Found) -> dict[str, float]:
 
 
 def told(capacity: float, seen: dict[str, dict[str, float]]) -> list[Row]:
-    scored, looped, fetched, alone = (seen[name] for name in (SCORERS_BUSY, LOOPS, LOOPS_AND_PICTURES, NEITHER))
+    scored, looped, fetched = (seen[name] for name in (SCORERS_BUSY, LOOPS, LOOPS_AND_PICTURES))
+    nice, alone = seen[NICE_LOOPS], seen[NEITHER]
     rate = f"{capacity * SHARE:.0f} GETs/s of 10 KB"
     what, whole = f"p99 of {rate}, scorers / busy loops", ratio(scored, looped)
     return [
@@ -172,6 +175,7 @@ def told(capacity: float, seen: dict[str, dict[str, float]]) -> list[Row]:
         Row(
             "  p99, scorers / busy loops and as many pictures fetched", ms(scored), ms(fetched), ratio(scored, fetched)
         ),
+        Row("  p99, scorers / busy loops that are only nice", ms(scored), ms(nice), ratio(scored, nice)),
         Row("  p99, scorers / neither", ms(scored), ms(alone), ratio(scored, alone)),
         Row("  cores that they had", cores(scored), cores(looped), scored["cores"] / looped["cores"]),
     ]

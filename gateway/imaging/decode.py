@@ -17,13 +17,16 @@ import pyvips
 
 from gateway.errors import IMAGE_DAMAGED, IMAGE_TOO_LARGE, ApiError
 from gateway.imaging.bitmap import read_bitmap
+from gateway.imaging.leisure import finish
 from gateway.imaging.reading import unsupported
-from gateway.imaging.render import to_image, to_pixels
+from gateway.imaging.render import in_memory, pixels, to_image
+from gateway.imaging.strips import strips
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from gateway.imaging.facts import Facts, Format
+    from gateway.imaging.leisure import Steps
 
 # The long side is brought into [MIN_LONG_SIDE, 2 * MIN_LONG_SIDE): above twice the analysis size of 512 pixels, and
 # where JPEG's own shrinking by 2, 4 or 8 saves most of the decoder's work.
@@ -85,17 +88,22 @@ def load(descriptor: int, facts: Facts, *, max_pixels: int) -> Picture:
     when the decoder finds more than `max_pixels` although the header said less, NOT_AN_IMAGE for what this build of
     libvips cannot decode.
     """
+    return finish(loading(descriptor, facts, max_pixels=max_pixels))
+
+
+def loading(descriptor: int, facts: Facts, *, max_pixels: int) -> Steps[Picture]:
+    """Do the same in steps; other formats than JPEG are decoded in one, by threads of libvips."""
     pyvips.cache_set_max(0)
     logging.getLogger("pyvips").setLevel(logging.ERROR)  # what is wrong with a picture is said to who sent it
     pyvips.vips_lib.vips_error_clear()
     try:
         image, shrunk = _open(descriptor, facts)
-        return _load(image, facts, shrunk, max_pixels)
+        return (yield from _loading(image, facts, shrunk, max_pixels))
     except pyvips.Error as error:
         raise _refusal(" ".join(str(error).split())[:_MAX_DETAIL], facts) from None
 
 
-def _load(image: Any, facts: Facts, shrunk: int, max_pixels: int) -> Picture:
+def _loading(image: Any, facts: Facts, shrunk: int, max_pixels: int) -> Steps[Picture]:
     """Do what the loader left over; `shrunk` is how often it has shrunk the sides."""
     width, height = _size(image, facts, shrunk, max_pixels)
     factor = shrink_factor(max(width, height))
@@ -103,17 +111,17 @@ def _load(image: Any, facts: Facts, shrunk: int, max_pixels: int) -> Picture:
     if factor > shrunk:
         small = small.shrink(factor // shrunk, factor // shrunk, ceil=True)
     if facts.format == "jpeg":
-        found = to_pixels(small)
+        found = yield from pixels(small)
         _check_scans()  # before libvips is asked for anything else, which would clear what it said
         small = to_image(found, small)
     else:
         small = small.copy_memory()  # by single rows: regions of several cost a large PNG's decoder 10 MB more
     eight = _to_eight_bits(small)
-    small = small if eight is small else eight.copy_memory()
+    small = small if eight is small else in_memory(eight)
     turned = small.get("orientation") if small.get_typeof("orientation") else 1
     if turned != 1 and facts.format not in _TURNED_BY_DECODER:
         width, height = (height, width) if 5 <= turned <= 8 else (width, height)
-        small = small.autorot().copy_memory()
+        small = in_memory(small.autorot())
     return Picture(small, width, height, factor)
 
 
@@ -210,7 +218,7 @@ def _to_eight_bits(image: Any) -> Any:
 
 def _from_cmyk(image: Any) -> Any:
     """Convert CMYK to sRGB; what is printed in black alone stays exactly grey, which no profile promises."""
-    if max(image[band].max() for band in range(3)) <= _INK_ONLY:
+    if all(rows[..., :3].max() <= _INK_ONLY for rows in strips(image)):
         grey = (_WHITE - image[3]).cast("uchar").copy(interpretation="b-w")
         grey.remove("icc-profile-data")
         return grey
@@ -227,7 +235,7 @@ def to_srgb(image: Any) -> Any:
     """
     if image.get_typeof("icc-profile-data"):
         with suppress(pyvips.Error):  # a broken profile is no reason to refuse the picture
-            image = image.icc_transform("srgb", embedded=True).copy_memory()
+            image = in_memory(image.icc_transform("srgb", embedded=True))
     if image.bands == 1:
         return image.copy(interpretation="b-w").colourspace("srgb")
     return image

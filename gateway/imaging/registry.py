@@ -15,9 +15,10 @@ MODEL_VERSION = "3"
 class Processor:
     """One processor. Its module has a function `process`.
 
-    In a scorer it is called with the decoded picture and its facts. A processor of headers alone is called in the
-    gateway's own process with the facts, the first bytes of the file and its declared length; no pixel is decoded and
-    nothing behind the header is downloaded. `version` changes whenever the same bytes may get another result.
+    In a scorer it is called with the decoded picture and its facts, and works in steps. A processor of headers alone is
+    called in the gateway's own process with the facts, the first bytes of the file and its declared length; no pixel is
+    decoded and nothing behind the header is downloaded. `version` changes whenever the same bytes may get another
+    result.
     """
 
     name: str

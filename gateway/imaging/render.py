@@ -12,27 +12,50 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pyvips
 
-from gateway.imaging.strips import TYPES, strips
+from gateway.imaging.leisure import finish
+from gateway.imaging.strips import TYPES, strip_rows, strips
 
 if TYPE_CHECKING:
     import numpy.typing as npt
 
+    from gateway.imaging.leisure import Steps
+
+_STRIPS_A_STEP = 4  # one or two milliseconds of a decoder's time
 _META = ("icc-profile-data", "orientation")  # what is asked for once there are pixels
 
 
 def to_pixels(image: Any) -> npt.NDArray[Any]:
     """Compute an image of 8 or 16 bits: uint8 or uint16 (H, W, bands). Raises pyvips.Error."""
+    return finish(pixels(image))
+
+
+def pixels(image: Any) -> Steps[npt.NDArray[Any]]:
+    """Compute the same in steps. No step leaves to the next what in libvips belongs to a thread."""
     found = np.empty((image.height, image.width, image.bands), TYPES[image.format])
-    top = 0
-    for strip in strips(image):
-        found[top : top + len(strip)] = strip
-        top += len(strip)
+    rows = _STRIPS_A_STEP * strip_rows(image)
+    for top in range(0, image.height, rows):
+        _fill(found[top : top + rows], image, top)
+        yield
     return found
 
 
+def _fill(found: npt.NDArray[Any], image: Any, top: int) -> None:
+    """Compute as many rows as there is place for, from `top` on."""
+    filled = 0
+    for strip in strips(image.crop(0, top, image.width, len(found))):
+        found[filled : filled + len(strip)] = strip
+        filled += len(strip)
+
+
+def in_memory(image: Any) -> Any:
+    """Return the image, computed."""
+    return to_image(to_pixels(image), image)
+
+
 def to_image(found: npt.NDArray[Any], like: Any) -> Any:
-    """Return the image `like`, which has these pixels, without what computed them; it keeps profile and orientation."""
-    image = pyvips.Image.new_from_memory(found, like.width, like.height, like.bands, like.format)
+    """Return an image of these pixels with the bands, profile and orientation of the image `like`."""
+    height, width = found.shape[:2]
+    image = pyvips.Image.new_from_memory(found, width, height, like.bands, like.format)
     image = image.copy(interpretation=like.interpretation)
     for name in _META:
         if kind := like.get_typeof(name):

@@ -23,7 +23,7 @@ def strips(image: Any, *, every: int = 1, lead: int = 0) -> Iterator[Pixels]:
     With `every` = n, only one of n strips, beginning with the middle one of the first n (or the last, if fewer).
     Each strip begins with the `lead` rows above it, where there are so many.
     """
-    rows = max(BLOCK, _STRIP_PIXELS // image.width // BLOCK * BLOCK)
+    rows = strip_rows(image)
     first = min(every // 2, (image.height - 1) // rows)
     region = pyvips.Region.new(image)
     for begin in range(first * rows, image.height, every * rows):
@@ -33,8 +33,14 @@ def strips(image: Any, *, every: int = 1, lead: int = 0) -> Iterator[Pixels]:
         yield np.frombuffer(data, TYPES[image.format]).reshape(height, image.width, image.bands)
 
 
+def strip_rows(image: Any) -> int:
+    """Return how high a strip of this image is."""
+    rows: int = _STRIP_PIXELS // image.width // BLOCK * BLOCK
+    return max(BLOCK, rows)
+
+
 def sample(image: Any, side: int) -> Pixels:
     """Return pixels (not means of pixels) spread evenly over the image, at most `side` a side: uint8 (h, w, bands)."""
     across, down = -(-image.width // side), -(-image.height // side)
     dots = image.subsample(across, down, point=True)
-    return np.frombuffer(dots.write_to_memory(), np.uint8).reshape(dots.height, dots.width, dots.bands)
+    return np.concatenate(list(strips(dots)))

@@ -14,9 +14,12 @@ import numpy.typing as npt
 import pyvips
 
 from gateway.imaging.decode import to_srgb
+from gateway.imaging.leisure import finish
+from gateway.imaging.render import pixels, to_image, to_pixels
 
 if TYPE_CHECKING:
     from gateway.imaging.decode import Picture
+    from gateway.imaging.leisure import Steps
 
 Plane = npt.NDArray[np.float32]
 Pixels = npt.NDArray[np.uint8]
@@ -50,24 +53,30 @@ class Views:
 
 def look(picture: Picture) -> Views:
     """Cut the views out of a loaded picture."""
+    return finish(looking(picture))
+
+
+def looking(picture: Picture) -> Steps[Views]:
+    """Do the same in steps."""
     image = _mirrored_up(picture.image)
     long_side = max(image.width, image.height)
     # A narrow picture gets narrower when it is reduced, so it is mirrored up again.
-    whole = _array(to_srgb(_mirrored_up(_reduced(image, long_side / _WHOLE_SIDE))))
+    whole = yield from pixels(to_srgb(_mirrored_up(_reduced(image, long_side / _WHOLE_SIDE))))
     luma = to_luma(whole)
     seen = _crops(luma)
     if long_side <= _WHOLE_SIDE:
         return Views(whole, luma, seen, seen, seen)
     scale = max(1.0, long_side / _DETAIL_SIDE)
     side = _side(image.width, image.height, round(_CROP_SIDE * scale) + 2 * _SEAM * (scale > 1))
-    pixels = _cut(image, side)
+    crops = _cut(image, side)
     if scale == 1:
-        detail = _luma_of(pixels)
+        detail = _luma_of(crops)
         return Views(whole, luma, seen, detail, detail)
-    column = pyvips.Image.new_from_array(pixels.reshape(-1, side, image.bands))
+    column = pyvips.Image.new_from_array(crops.reshape(-1, side, image.bands))
     reduced = round(side / scale)
-    detail = _luma_of(_array(_reduced(column, side / reduced)).reshape(-1, reduced, reduced, image.bands))
-    stored = _luma_of(pixels[:, :_CROP_SIDE, :_CROP_SIDE])
+    scaled = yield from pixels(_reduced(column, side / reduced))
+    detail = _luma_of(scaled.reshape(-1, reduced, reduced, image.bands))
+    stored = _luma_of(crops[:, :_CROP_SIDE, :_CROP_SIDE])
     return Views(whole, luma, seen, detail[:, _SEAM:-_SEAM, _SEAM:-_SEAM], stored)
 
 
@@ -98,7 +107,8 @@ def _mirrored_up(image: Any) -> Any:
     width, height = max(image.width, _MIN_SIDE), max(image.height, _MIN_SIDE)
     if (width, height) == (image.width, image.height):
         return image
-    return image.embed(0, 0, width, height, extend="mirror").copy_memory()
+    missing = ((0, height - image.height), (0, width - image.width), (0, 0))
+    return to_image(np.pad(to_pixels(image), missing, "symmetric"), image)
 
 
 def _reduced(image: Any, scale: float) -> Any:
@@ -138,7 +148,3 @@ def _begin(cell: int, length: int, side: int) -> int:
 def _luma_of(pixels: Pixels) -> Plane:
     """Return the luma of uint8 (..., 1 or 3); a profile is left aside, since only differences are measured on it."""
     return to_luma(pixels) if pixels.shape[-1] == 3 else pixels[..., 0].astype(np.float32)
-
-
-def _array(image: Any) -> Pixels:
-    return cast("Pixels", image.numpy())

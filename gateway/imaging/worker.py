@@ -23,8 +23,9 @@ from time import monotonic
 from typing import TYPE_CHECKING, Protocol
 
 from gateway.errors import IMAGE_TOO_LARGE, SCORER_DIED, ApiError
-from gateway.imaging.decode import Picture, load
+from gateway.imaging.decode import Picture, loading
 from gateway.imaging.launch import PARENT_VARIABLE
+from gateway.imaging.leisure import Leisure, finish
 from gateway.imaging.messages import MAX_MESSAGE_BYTES, Accepted, Computed, decode_job, encode_answer
 from gateway.imaging.registry import PROCESSORS
 from gateway.imaging.thumbnail import thumbnail
@@ -32,9 +33,10 @@ from gateway.imaging.watch import resident_bytes, watched
 from gateway.processes import die_with_parent
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from gateway.imaging.facts import Facts
+    from gateway.imaging.leisure import Steps
     from gateway.imaging.messages import Job
     from gateway.report import Result
 
@@ -49,8 +51,8 @@ _log = logging.getLogger(__name__)
 class Process(Protocol):
     """What the module of a processor of pixels offers under this name. May raise ApiError."""
 
-    def __call__(self, picture: Picture, facts: Facts, /) -> Result:
-        """Compute the result."""
+    def __call__(self, picture: Picture, facts: Facts, /) -> Steps[Result]:
+        """Compute the result, of a JPEG without libvips' sinks, in steps of a few milliseconds."""
 
 
 @cache
@@ -70,10 +72,10 @@ def main(arguments: list[str]) -> None:
     max_jobs = int(arguments[1]) if len(arguments) > 1 else 0
     with ExitStack() as stack:
         queues = [stack.enter_context(socket.socket(fileno=int(fd))) for fd in (arguments[0], *arguments[2:])]
-        done = 0
+        leisure, done = Leisure(), 0
         while not max_jobs or done < max_jobs:
             with _next(queues) as connection:
-                done += _serve(connection)
+                done += _serve(connection, leisure)
 
 
 def _stand_back() -> None:
@@ -97,7 +99,7 @@ def _next(queues: list[socket.socket]) -> socket.socket:
                     return connection
 
 
-def _serve(connection: socket.socket) -> bool:
+def _serve(connection: socket.socket, leisure: Leisure) -> bool:
     """Do the job of one connection; tell whether there was one. A client that has gone costs nothing."""
     descriptors: list[int] = []
     try:
@@ -106,7 +108,7 @@ def _serve(connection: socket.socket) -> bool:
         if not descriptors:
             return False
         connection.sendall(encode_answer(Accepted(os.getpid())))
-        connection.sendall(encode_answer(_work(decode_job(message), connection, *descriptors)))
+        connection.sendall(encode_answer(_work(decode_job(message), connection, leisure, *descriptors)))
     except OSError:
         return False
     finally:
@@ -115,19 +117,20 @@ def _serve(connection: socket.socket) -> bool:
     return True
 
 
-def _work(job: Job, connection: socket.socket, descriptor: int, thumbnail_to: int | None = None) -> Computed | ApiError:
+def _work(
+    job: Job, connection: socket.socket, leisure: Leisure, descriptor: int, thumbnail_to: int | None = None
+) -> Computed | ApiError:
     """Process what the descriptor brings, under an alarm whose default action ends this process, whatever it does."""
     signal.setitimer(signal.ITIMER_REAL, max(0.0, job.deadline_s) + _GRACE_S)
     try:
-        with watched(partial(_look, job, connection)):
-            began = monotonic()
-            picture = load(descriptor, job.facts, max_pixels=job.max_pixels)
-            decoded = monotonic()
-            if thumbnail_to is not None:
-                os.write(thumbnail_to, thumbnail(picture))
-            looked = monotonic()
-            result = _processes()[job.processor](picture, job.facts)
-            return Computed(result, {"decode": (began, decoded), "model": (looked, monotonic())})
+        steps = _steps(job, descriptor, thumbnail_to)
+
+        def take(after_each: Callable[[], None]) -> Computed:
+            with watched(partial(_look, job, connection)):
+                return finish(steps, after_each)
+
+        # libvips' threads are of the class of whoever first needs them, and work for others later.
+        return leisure.have(take) if job.facts.format == "jpeg" and thumbnail_to is None else take(lambda: None)
     except ApiError as error:
         return error
     except Exception:  # noqa: BLE001 - a picture that our own code cannot take must not cost the process as well
@@ -135,6 +138,17 @@ def _work(job: Job, connection: socket.socket, descriptor: int, thumbnail_to: in
         return ApiError(SCORER_DIED, "scoring raised an exception, see the scorer's log")
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
+
+
+def _steps(job: Job, descriptor: int, thumbnail_to: int | None) -> Steps[Computed]:
+    began = monotonic()
+    picture = yield from loading(descriptor, job.facts, max_pixels=job.max_pixels)
+    decoded = monotonic()
+    if thumbnail_to is not None:
+        os.write(thumbnail_to, thumbnail(picture))
+    looked = monotonic()
+    result = yield from _processes()[job.processor](picture, job.facts)
+    return Computed(result, {"decode": (began, decoded), "model": (looked, monotonic())})
 
 
 def _look(job: Job, connection: socket.socket) -> None:

@@ -31,7 +31,7 @@ class Scorers:
         numbers = [self.listener.fileno(), *([self.heavy_listener.fileno()] if heavy else [])]
         command, environment = worker_command(numbers[0], max_jobs, *numbers[1:]), worker_environment()
         for _ in range(count):
-            process = subprocess.Popen(command, env=environment, pass_fds=numbers, start_new_session=True, cwd=ROOT)
+            process = subprocess.Popen(command, env=environment, pass_fds=numbers, process_group=0, cwd=ROOT)
             self.processes.append(process)
         return self.processes[-1]
 

@@ -10,6 +10,7 @@ from PIL import Image
 from gateway.errors import IMAGE_DAMAGED, ApiError
 from gateway.imaging.average import process
 from gateway.imaging.decode import load
+from gateway.imaging.leisure import finish
 from gateway.imaging.limits import Limits
 from gateway.imaging.pool import ScorerClient
 from gateway.report import AverageColour
@@ -27,7 +28,7 @@ def average(data: bytes, folder: Path) -> AverageColour:
     descriptor = os.open(folder / "picture", os.O_RDONLY)
     try:
         facts = probe(data)
-        return process(load(descriptor, facts, max_pixels=10**9), facts)
+        return finish(process(load(descriptor, facts, max_pixels=10**9), facts))
     finally:
         os.close(descriptor)
 

@@ -1,10 +1,17 @@
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
 import numpy as np
 import pytest
 import pyvips
 
-from gateway.imaging.render import to_image, to_pixels
+from gateway.imaging.launch import worker_environment
+from gateway.imaging.render import pixels, to_image, to_pixels
 from tests.imaging.pictures import encode, photo_like
 
 
@@ -43,3 +50,63 @@ def test_what_cannot_be_decoded_is_an_error_as_in_libvips_own_sink() -> None:
     image = pyvips.Image.new_from_buffer(data[: len(data) // 2], "", access="sequential", fail_on="error")
     with pytest.raises(pyvips.Error):
         to_pixels(image)
+
+
+def test_each_step_computes_some_rows_and_another_thread_may_take_the_next() -> None:
+    image = lazy(400, 1000, 3, np.uint8)
+    steps, found = pixels(image), []
+
+    def take() -> None:
+        try:
+            next(steps)
+        except StopIteration as ended:
+            found.append(ended.value)
+
+    taken = 0
+    while not found:
+        thread = threading.Thread(target=take)
+        thread.start()
+        thread.join()
+        taken += 1
+    assert taken == 5, "of four strips of 80 rows each, and the end"
+    assert np.array_equal(found[0], image.numpy())
+
+
+_KINDS = """
+import io, os, sys
+from PIL import Image, ImageCms
+from gateway.imaging.assess import assess
+from gateway.imaging.average import process
+from gateway.imaging.decode import load
+from gateway.imaging.leisure import finish
+from tests.imaging.pictures import encode, photo_like, probe
+
+profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+turned = Image.Exif()
+turned[0x0112] = 6
+photo = photo_like(2700, 1800)
+kinds = [
+    encode(photo, "JPEG"), encode(photo, "JPEG", progressive=True), encode(photo.convert("L"), "JPEG"),
+    encode(photo.convert("CMYK"), "JPEG"), encode(Image.merge("CMYK", [Image.new("L", (600, 400))] * 4), "JPEG"),
+    encode(photo, "JPEG", exif=turned.tobytes()), encode(photo, "JPEG", icc_profile=profile),
+    encode(photo.convert("L"), "JPEG", icc_profile=profile), encode(photo.resize((2000, 40)), "JPEG"),
+    encode(photo.resize((5, 5)), "JPEG"), encode(Image.new("RGB", (900, 700), "white"), "JPEG"),
+]
+for number, data in enumerate(kinds):
+    with open("picture", "wb+") as file:
+        file.write(data)
+        file.flush()
+        for task in (assess, lambda *a, **b: finish(process(load(*a, **b), None))):
+            file.seek(0)
+            task(file.fileno(), probe(data), max_pixels=10**9)
+            names = [open(f"/proc/self/task/{thread}/comm").read().strip() for thread in os.listdir("/proc/self/task")]
+            assert len(names) == 1, (number, task, names)
+print(len(kinds))
+"""
+
+
+def test_no_jpeg_needs_a_thread_of_libvips(tmp_path: Path) -> None:
+    """Such a thread would be of the class of whoever made it, and work later for others."""
+    environment = {**worker_environment(), "PYTHONPATH": os.pathsep.join([str(Path.cwd()), *sys.path])}
+    done = subprocess.run([sys.executable, "-c", _KINDS], env=environment, cwd=tmp_path, stdout=-1, check=True)
+    assert int(done.stdout) == 11

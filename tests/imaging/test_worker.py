@@ -20,7 +20,7 @@ from gateway.imaging.launch import PARENT_VARIABLE, heavy_address, worker_enviro
 from gateway.imaging.messages import Accepted, Computed, Job, decode_answer, encode_job
 from gateway.report import QualityReport, Result
 from tests.imaging.pictures import encode, photo_like, probe, score
-from tests.proc import open_descriptors, threads
+from tests.proc import eventually, open_descriptors, threads
 
 if TYPE_CHECKING:
     from tests.imaging.conftest import Scorers
@@ -172,7 +172,7 @@ def test_a_scorers_libraries_work_in_one_thread_each() -> None:
     assert done.stdout.split() == [b"1", b"1"]
 
 
-def test_a_working_scorer_has_a_thread_of_libvips_and_one_that_watches_the_memory(scorers: Scorers) -> None:
+def test_a_working_scorer_has_a_thread_for_its_work_and_one_that_watches_the_memory(scorers: Scorers) -> None:
     process = scorers.start()
     data = encode(photo_like(4000, 3000), "JPEG", quality=95)
     talk = Conversation(scorers, job(data))
@@ -183,7 +183,7 @@ def test_a_working_scorer_has_a_thread_of_libvips_and_one_that_watches_the_memor
     while not is_answered(talk):
         counts.append(len(threads(process.pid) - {process.pid}))
     talk.close()
-    assert max(counts) <= 3, "a thread of libvips may still be ending when the next begins"
+    assert max(counts) == 2, "none is libvips'"
 
 
 def test_a_scorer_leaves_the_cpu_to_whoever_wants_it(scorers: Scorers) -> None:
@@ -193,6 +193,55 @@ def test_a_scorer_leaves_the_cpu_to_whoever_wants_it(scorers: Scorers) -> None:
     talk.close()
     assert os.getpriority(os.PRIO_PROCESS, pid) == min(19, os.getpriority(os.PRIO_PROCESS, 0) + 10)
     assert os.sched_getscheduler(pid) == os.SCHED_BATCH
+
+
+def test_a_jpeg_is_scored_in_time_that_nobody_else_wants(scorers: Scorers) -> None:
+    pid = scorers.start().pid
+    talk = Conversation(scorers, job())
+    assert isinstance(talk.answer(), Accepted)
+    eventually(lambda: classes(pid) == {pid: os.SCHED_BATCH} | dict.fromkeys(threads(pid) - {pid}, os.SCHED_IDLE))
+    assert len(threads(pid)) == 3, "the scorer, who does the work, and who looks at it"
+    talk.send(PICTURE)
+    assert isinstance(talk.answer(), QualityReport)
+    talk.close()
+
+
+def test_a_full_machine_keeps_no_scorer_from_its_work(scorers: Scorers) -> None:
+    pid, data = scorers.start().pid, encode(photo_like(4000, 3000), "JPEG", quality=95)
+    converse(scorers, PICTURE, job())
+    command = [sys.executable, "-c", "print(flush=True)\nwhile True: pass"]
+    loops = [subprocess.Popen(command, stdout=-1) for _ in range(2 * len(os.sched_getaffinity(0)))]
+    try:
+        for loop in loops:
+            assert loop.stdout is not None
+            with loop.stdout:
+                loop.stdout.readline()
+        assert isinstance(converse(scorers, data, job(data))[1], QualityReport)
+        talk = Conversation(scorers, job())
+        assert isinstance(talk.answer(), Accepted)
+        eventually(lambda: len(threads(pid)) == 3)
+        assert sorted(classes(pid).values()) == [os.SCHED_BATCH, os.SCHED_BATCH, os.SCHED_IDLE], "who waits for work"
+        talk.send(PICTURE)
+        assert isinstance(talk.answer(), QualityReport)
+        talk.close()
+    finally:
+        for loop in loops:
+            loop.kill()
+            loop.wait()
+
+
+def test_what_libvips_decodes_in_threads_of_its_own_is_only_nice(scorers: Scorers) -> None:
+    pid, data = scorers.start().pid, encode(photo_like(400, 300), "PNG")
+    talk = Conversation(scorers, replace(job(), facts=probe(data)))
+    assert isinstance(talk.answer(), Accepted)
+    talk.send(data)
+    assert isinstance(talk.answer(), QualityReport)
+    talk.close()
+    assert list(classes(pid).values()) == [os.SCHED_BATCH] * 2, "its thread stays a while"
+
+
+def classes(pid: int) -> dict[int, int]:
+    return {thread: os.sched_getscheduler(thread) for thread in threads(pid)}
 
 
 def test_an_overrun_is_ended_by_the_kernel(scorers: Scorers) -> None:
