@@ -14,10 +14,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from PIL import Image
 
 from tests.conftest import ROOT
 from tests.docs.markdown import Block, blocks
 from tests.ports import free_port
+from tools import readme_picture
 
 if TYPE_CHECKING:
     from tests.conftest import Demo
@@ -160,6 +162,13 @@ def test_there_is_a_snippet_for_each_vendor_and_no_block_that_nobody_runs() -> N
     told = "".join(block.text for block in _BLOCKS)
     for package in ("boto3", "oss2", "qcloud_cos", "cloudinary", "sightengine"):
         assert f"import {package}" in told or f"from {package}" in told, package
+
+
+def test_the_first_picture_shows_scores_of_the_model_that_is_used() -> None:
+    with Image.open(readme_picture.PICTURE) as picture:
+        assert picture.getexif()[readme_picture.DESCRIPTION] == readme_picture.made_by(), (
+            "python -m tools.readme_picture"
+        )
 
 
 def test_the_newcomers_command_starts_the_demo_and_no_picture_is_large() -> None:
