@@ -82,25 +82,8 @@ async def splice(source: int, sink: int, count: int, idle_s: float | None, moved
     Nobody else may read from `source` or write to `sink` meanwhile. Raises SourceEndedError, TimeoutError when `source`
     is silent for `idle_s` seconds (None: for ever), SinkGoneError, and OSError when reading fails.
     """
-    held = turn = 0
-    with _pipe() as (outlet, inlet), _Waiting() as waiting:
-        while count or held:
-            taken = _take(source, inlet, count)
-            if taken == 0 and count:
-                raise SourceEndedError
-            count, held = count - (taken or 0), held + (taken or 0)
-            given = _give(outlet, sink, held, count)
-            held -= given
-            turn += given
-            moved(given)
-            if held:  # asked for first: a full pipe looks to `_take` as an empty socket does
-                await waiting.until_writable(sink)
-            elif count and taken is None:
-                async with asyncio.timeout(idle_s):
-                    await waiting.until_readable(source)
-            elif turn >= _TURN_BYTES:
-                turn = 0
-                await asyncio.sleep(0)
+    with _pipe() as pipe, _Move(source, sink, pipe, count, idle_s, moved) as move:
+        await move.ended
 
 
 def _take(source: int, inlet: int, count: int) -> int | None:
@@ -151,37 +134,96 @@ def _close(*descriptors: int) -> None:
         os.close(descriptor)
 
 
-class _Waiting:
-    """Waits for sockets that belong to transports, by copies of their descriptors: the loop lends none of those."""
+class _Move:
+    """Moves a body whenever the loop says that it can, and sets `ended` when all of it has gone or nothing more can.
 
-    def __init__(self) -> None:
+    A coroutine that waits for each piece would cost one more turn of the loop for each. The sockets belong to
+    transports, and are watched by copies of their descriptors: the loop lends none of those.
+    """
+
+    def __init__(
+        self,
+        source: int,
+        sink: int,
+        pipe: tuple[int, int],
+        count: int,
+        idle_s: float | None,
+        moved: Callable[[int], None],
+    ) -> None:
         self._loop = asyncio.get_running_loop()
+        self.ended: asyncio.Future[None] = self._loop.create_future()
+        self._source, self._sink, self._moved = source, sink, moved
+        self._outlet, self._inlet = pipe
+        self._count, self._held = count, 0  # bytes that have not been taken, and bytes in the pipe
         self._copies: dict[int, int] = {}
+        self._watched: int | None = None
+        self._idle_s, self._heard_at = idle_s, 0.0
+        self._timer: asyncio.TimerHandle | None = None
 
     def __enter__(self) -> Self:
+        self._go()
         return self
 
     def __exit__(self, *_: object) -> None:
+        self._watch(None)
+        if self._timer:
+            self._timer.cancel()
         _close(*self._copies.values())
+        if self.ended.done() and not self.ended.cancelled():
+            self.ended.exception()  # has been seen, also where who waits for it was cancelled meanwhile
 
-    async def until_readable(self, descriptor: int) -> None:
-        await self._until(descriptor, self._loop.add_reader, self._loop.remove_reader)
-
-    async def until_writable(self, descriptor: int) -> None:
-        await self._until(descriptor, self._loop.add_writer, self._loop.remove_writer)
-
-    async def _until(self, descriptor: int, add: Callable[..., None], remove: Callable[[int], bool]) -> None:
-        copy = self._copies.get(descriptor)
-        if copy is None:
-            copy = self._copies[descriptor] = os.dup(descriptor)
-        ready = self._loop.create_future()
-        add(copy, _ring, ready)
+    def _go(self) -> None:
+        if self.ended.done():
+            return
         try:
-            await ready
-        finally:
-            remove(copy)
+            self._move()
+        except Exception as error:  # noqa: BLE001 # whatever it is, who waits is told
+            self.ended.set_exception(error)
 
+    def _move(self) -> None:
+        """Move for a turn, or until a side must be waited for."""
+        turn = 0
+        while self._count or self._held:
+            taken = _take(self._source, self._inlet, self._count)
+            if taken == 0 and self._count:
+                raise SourceEndedError
+            if taken:
+                self._count, self._held, self._heard_at = self._count - taken, self._held + taken, self._loop.time()
+            given = _give(self._outlet, self._sink, self._held, self._count)
+            self._held -= given
+            turn += given
+            self._moved(given)
+            if self._held:  # asked for first: a full pipe looks to `_take` as an empty socket does
+                return self._watch(self._sink)
+            if self._count and (taken is None or turn >= _TURN_BYTES):  # where there is more, the loop calls at once
+                return self._watch(self._source)
+        return self.ended.set_result(None)
 
-def _ring(ready: asyncio.Future[None]) -> None:
-    if not ready.done():
-        ready.set_result(None)
+    def _watch(self, descriptor: int | None) -> None:
+        """Have `_go` called when the source can be read, or when the sink can be written, and never else."""
+        if descriptor == self._watched:
+            return
+        if self._watched == self._source:
+            self._loop.remove_reader(self._copies[self._source])
+        elif self._watched == self._sink:
+            self._loop.remove_writer(self._copies[self._sink])
+        self._watched = descriptor
+        if descriptor is None:
+            return
+        if descriptor not in self._copies:
+            self._copies[descriptor] = os.dup(descriptor)
+        if descriptor == self._sink:
+            self._loop.add_writer(self._copies[descriptor], self._go)
+            return
+        self._loop.add_reader(self._copies[descriptor], self._go)
+        self._heard_at = self._loop.time()
+        if self._timer is None and self._idle_s is not None:
+            self._timer = self._loop.call_later(self._idle_s, self._look, self._idle_s)
+
+    def _look(self, idle_s: float) -> None:
+        """End it when the source has been silent for too long, else look again when it would have been."""
+        silent_s = self._loop.time() - self._heard_at if self._watched == self._source else 0.0
+        if silent_s < idle_s:
+            self._timer = self._loop.call_later(idle_s - silent_s, self._look, idle_s)
+        elif not self.ended.done():
+            self.ended.set_exception(TimeoutError("the source is silent"))

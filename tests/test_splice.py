@@ -89,6 +89,34 @@ async def test_a_source_may_be_silent_for_ever_where_no_limit_is_set() -> None:
         assert receiver.recv(100) == b"late"
 
 
+async def test_silence_counts_from_the_last_byte_and_not_while_the_sink_is_waited_for() -> None:
+    with two_connections() as (sender, source, sink, receiver):
+        sink.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)
+        receiver.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        moving = asyncio.create_task(splice(source.fileno(), sink.fileno(), 250_008, 0.3, lambda _: None))
+        for _ in range(8):
+            sender.send(b"x")
+            await asyncio.sleep(0.1)
+        sender.setblocking(True)  # noqa: FBT003 # the standard library's
+        sender.sendall(BODY[:200_000])
+        await asyncio.sleep(0.8)
+        assert not moving.done(), "the sink takes nothing"
+        assert await received(receiver, 200_008) == 8 * b"x" + BODY[:200_000]
+        with pytest.raises(TimeoutError):
+            await moving
+
+
+async def test_who_counts_may_end_it() -> None:
+    def refuse(_: int) -> None:
+        raise LookupError("too much")
+
+    with two_connections() as (sender, source, sink, _):
+        moving = asyncio.create_task(splice(source.fileno(), sink.fileno(), 8, 5, lambda n: refuse(n) if n else None))
+        asyncio.get_running_loop().call_later(0.05, sender.send, b"half")
+        with pytest.raises(LookupError, match="too much"):
+            await moving
+
+
 async def test_a_receiver_that_goes_is_noticed() -> None:
     with two_connections() as (sender, source, sink, receiver):
         sending = asyncio.create_task(asyncio.get_running_loop().sock_sendall(sender, 20 * BODY))
