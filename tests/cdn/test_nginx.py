@@ -20,6 +20,7 @@ from gateway.auth import aws_v4, cos, oss_v1, oss_v2, oss_v4
 from gateway.request import RequestHead
 from tests.cdn.nginx import CACHE, block, nginx, put_in
 from tests.imaging.pictures import encode, photo_like
+from tests.proc import eventually
 from tests.served import Place, Served, serving
 from tests.stores_up.debian import install
 
@@ -65,7 +66,12 @@ class Front:
         answer = connection.getresponse()
         body = answer.read()
         connection.close()
+        eventually(self._is_settled)
         return answer.status, {name.lower(): value for name, value in answer.getheaders()}, body
+
+    def _is_settled(self) -> bool:
+        """Tell whether nginx has put away what it has answered; a file that it still writes has a dot in its name."""
+        return not any("." in file.name for file in (self.folder / "cache").rglob("*"))
 
     def put(self, path: str, body: bytes, *headers: tuple[str, str]) -> None:
         assert self.place.request("PUT", path, headers, body)[0] == 200
