@@ -6,12 +6,22 @@ import pyvips
 
 from gateway.imaging.decode import Picture
 from gateway.imaging.views import cells, halved, look, to_luma
-from tests.imaging.pictures import photo_like
+from tests.imaging.files import loaded
+from tests.imaging.pictures import encode, exif, photo_like
 
 
 def picture(width: int, height: int, factor: int = 1) -> Picture:
     image = pyvips.Image.new_from_array(np.asarray(photo_like(width, height))).copy(interpretation="srgb")
     return Picture(image, width * factor, height * factor, factor)
+
+
+@pytest.mark.parametrize("orientation", range(2, 9))
+def test_a_picture_that_is_turned_is_looked_at_as_if_it_were_stored_upright(orientation: int) -> None:
+    turned = loaded(encode(photo_like(1700, 1100), "JPEG", exif=exif(orientation)))
+    upright = pyvips.Image.new_from_array(turned.image.numpy()).copy(interpretation="srgb")
+    seen, expected = (look(each) for each in (turned, Picture(upright, turned.width, turned.height, turned.factor)))
+    assert np.array_equal(seen.whole, expected.whole)
+    assert np.array_equal(seen.detail, expected.detail)
 
 
 @pytest.mark.parametrize("size", [(1, 1), (40, 300), (512, 512), (768, 512), (1280, 700), (2559, 1900), (2000, 30)])
