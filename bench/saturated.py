@@ -133,7 +133,7 @@ def asking(gateway: Gateway, *arguments: str) -> Iterator[dict[str, float]]:
 
 @contextmanager
 def looping(nice: int, kind: str = "SCHED_IDLE") -> Iterator[list[int]]:
-    """As many processes as there are scorers, each in a process group of its own and of the class that scorers have."""
+    """As many processes as there are scorers, each in a process group of its own, as scorers are."""
     command = [sys.executable, "-c", _LOOP.format(nice=nice, kind=kind)]
     processes = [subprocess.Popen(command, process_group=0) for _ in range(SCORERS)]
     try:

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from gateway.imaging.plain import is_plain
+from gateway.imaging.render import sample
 from gateway.imaging.small import SMALL_LONG_SIDE
-from gateway.imaging.strips import sample, strips
+from gateway.imaging.strips import strips
 from gateway.report import Flags
 
 if TYPE_CHECKING:

@@ -31,11 +31,11 @@ class _CrowdedError(Exception):
     """There is too little time that nobody wants."""
 
 
-def _nothing() -> None:
-    pass
+def nothing() -> None:
+    """Be called where nobody has anything to do."""
 
 
-def finish(steps: Steps[T], after_each: Callable[[], None] = _nothing) -> T:
+def finish(steps: Steps[T], after_each: Callable[[], None] = nothing) -> T:
     """Take all steps, here and now; return what they return. Raises what they raise."""
     while True:
         try:
@@ -63,7 +63,7 @@ class Leisure:
             with suppress(_CrowdedError):
                 return self._thread.submit(_with_patience, work).result()
             self._crowded_until = monotonic() + _CROWDED_S
-        return work(_nothing)
+        return work(nothing)
 
 
 def _give_way() -> None:

@@ -52,6 +52,12 @@ def in_memory(image: Any) -> Any:
     return to_image(to_pixels(image), image)
 
 
+def sample(image: Any, side: int) -> npt.NDArray[Any]:
+    """Return pixels (not means of pixels) spread evenly over the image, at most `side` a side: (h, w, bands)."""
+    across, down = -(-image.width // side), -(-image.height // side)
+    return to_pixels(image.subsample(across, down, point=True))
+
+
 def to_image(found: npt.NDArray[Any], like: Any) -> Any:
     """Return an image of these pixels with the bands, profile and orientation of the image `like`."""
     height, width = found.shape[:2]

@@ -37,10 +37,3 @@ def strip_rows(image: Any) -> int:
     """Return how high a strip of this image is."""
     rows: int = _STRIP_PIXELS // image.width // BLOCK * BLOCK
     return max(BLOCK, rows)
-
-
-def sample(image: Any, side: int) -> Pixels:
-    """Return pixels (not means of pixels) spread evenly over the image, at most `side` a side: uint8 (h, w, bands)."""
-    across, down = -(-image.width // side), -(-image.height // side)
-    dots = image.subsample(across, down, point=True)
-    return np.concatenate(list(strips(dots)))

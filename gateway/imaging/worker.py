@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING, Protocol
 from gateway.errors import IMAGE_TOO_LARGE, SCORER_DIED, ApiError
 from gateway.imaging.decode import Picture, loading
 from gateway.imaging.launch import PARENT_VARIABLE
-from gateway.imaging.leisure import Leisure, finish
+from gateway.imaging.leisure import Leisure, finish, nothing
 from gateway.imaging.messages import MAX_MESSAGE_BYTES, Accepted, Computed, decode_job, encode_answer
 from gateway.imaging.registry import PROCESSORS
 from gateway.imaging.thumbnail import thumbnail
@@ -130,7 +130,7 @@ def _work(
                 return finish(steps, after_each)
 
         # libvips' threads are of the class of whoever first needs them, and work for others later.
-        return leisure.have(take) if job.facts.format == "jpeg" and thumbnail_to is None else take(lambda: None)
+        return leisure.have(take) if job.facts.format == "jpeg" and thumbnail_to is None else take(nothing)
     except ApiError as error:
         return error
     except Exception:  # noqa: BLE001 - a picture that our own code cannot take must not cost the process as well

@@ -8,7 +8,7 @@ import pyvips
 from PIL import Image
 
 from gateway.imaging.plain import is_plain
-from gateway.imaging.strips import sample
+from gateway.imaging.render import sample
 from tests.imaging.flag_copies import find, of_copies, wrong
 from tests.imaging.flag_pictures import (
     BLACK,

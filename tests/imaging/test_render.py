@@ -73,7 +73,7 @@ def test_each_step_computes_some_rows_and_another_thread_may_take_the_next() -> 
 
 
 _KINDS = """
-import io, os, sys
+import os
 from PIL import Image, ImageCms
 from gateway.imaging.assess import assess
 from gateway.imaging.average import process

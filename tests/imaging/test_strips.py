@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 import pyvips
 
-from gateway.imaging.strips import BLOCK, sample, strips
+from gateway.imaging.render import sample
+from gateway.imaging.strips import BLOCK, strips
 
 SIZES = [(1, 1), (3, 2), (500, 500), (2551, 67), (2559, 1201), (1, 70_000)]
 
