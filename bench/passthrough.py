@@ -3,7 +3,8 @@
 In each comparison all servers are loaded in turn, in the same run:
 - one worker on a core of its own, on files served by nginx, with origin and load on the other core;
 - two workers on the same files, all of them sharing both cores;
-- two workers on Ceph RGW, the same; and once more with so many signed URLs that none is remembered.
+- two workers on Ceph RGW, the same, and beside a relay that reads nothing; and once more with so many signed URLs that
+  none is remembered.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ from bench.servers import (
     start_origin,
     start_plain_proxy,
     start_rclone,
+    start_relay,
 )
 from bench.tools import Row
 from gateway.credentials import Secret
@@ -94,6 +96,7 @@ def on_rgw(rounds: int, seconds: int) -> Iterator[Comparison]:
         access = StoreAccess(f"http://{place.authority}", "us-east-1", place.key_id, place.secret)
         put_objects(access, ON_RGW)
         servers = [Proxy("store", place.authority), *proxies(stack, folder, access, workers=2, core=None)]
+        servers.append(Proxy("relay", *start_relay(stack, access, 2)))
         if program := rclone_program():
             servers.append(Proxy("rclone", *start_rclone(stack, program, access)))
         for size in ON_RGW:
@@ -120,6 +123,8 @@ class Proxy:
             return signed(self.authority, path, expires_s=expires_s)
         if store is None or self.name == "aiobotocore":
             return f"http://{self.authority}{path}"
+        if self.name == "relay":  # it tells the store what it was told
+            return signed(self.authority, path, store.access_key_id, store.secret, expires_s=expires_s)
         authority = store.endpoint.removeprefix("http://")  # which nginx tells the store that it was asked for
         direct = signed(authority, path, store.access_key_id, store.secret, expires_s=expires_s)
         return direct.replace(authority, self.authority, 1)

@@ -34,7 +34,8 @@ _PASSED = {
     "two workers": "Two workers in front of the same nginx: origin, load and proxies share both cores.",
     "RGW": "Two workers in front of Ceph RGW: store, load and proxies share both cores. `rclone serve s3` and the "
     "gateway check the client's signature and sign anew for the store; the aiobotocore proxy signs and checks nothing; "
-    "nginx does neither.",
+    "nginx does neither. The relay is no proxy: it moves what comes from one socket to another by the gateway's own "
+    "means and reads nothing of it, the bound of what Python can do here.",
     passthrough.IN_TURN: "The same with 4,096 signed URLs of the object in turn. The gateway remembers 1,024 URLs that "
     "it has proven, from the second time on, so here it proves most of them; above it proves its one URL twice.",
 }

@@ -1,4 +1,4 @@
-"""The servers under test: the gateway, nginx as origin and as proxy, rclone, and a plain aiobotocore proxy."""
+"""The servers under test: the gateway, nginx as origin and as proxy, rclone, a plain aiobotocore proxy, a relay."""
 
 from __future__ import annotations
 
@@ -165,6 +165,14 @@ def start_plain_proxy(stack: ExitStack, access: StoreAccess, workers: int, core:
     port = free_port()
     arguments = [str(port), str(workers), access.endpoint, access.access_key_id, access.secret.reveal()]
     command = pinned([sys.executable, "-m", "bench.plain_proxy", *arguments], core)
+    return f"127.0.0.1:{port}", stack.enter_context(running(command, dict(os.environ), f"http://127.0.0.1:{port}/"))
+
+
+def start_relay(stack: ExitStack, access: StoreAccess, workers: int) -> tuple[str, int]:
+    """Start what moves bytes to and from a store and reads none; return its authority and its pid."""
+    port = free_port()
+    arguments = [str(port), str(workers), access.endpoint.rpartition(":")[2]]
+    command = [sys.executable, "-m", "bench.relay", *arguments]
     return f"127.0.0.1:{port}", stack.enter_context(running(command, dict(os.environ), f"http://127.0.0.1:{port}/"))
 
 
