@@ -5,14 +5,14 @@
 
 from __future__ import annotations
 
-import os
-import signal
 import sys
 from typing import TYPE_CHECKING, Any
 
 from aiobotocore.config import AioConfig
 from aiobotocore.session import get_session
 from aiohttp import web
+
+from bench.tools import in_processes
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -47,15 +47,11 @@ def application(endpoint: str, key_id: str, secret: str) -> web.Application:
 
 
 def main(port: int, workers: int, *store: str) -> None:
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
-    children = [os.fork() for _ in range(workers - 1)] if workers == 2 else []
-    try:
+    def serve() -> None:
         app = application(*store)
         web.run_app(app, host="127.0.0.1", port=port, reuse_port=True, access_log=None, print=None)
-    finally:
-        for child in children:
-            if child:
-                os.kill(child, signal.SIGTERM)
+
+    in_processes(workers, serve)
 
 
 if __name__ == "__main__":

@@ -6,11 +6,10 @@
 from __future__ import annotations
 
 import asyncio
-import os
-import signal
 import socket
 import sys
 
+from bench.tools import in_processes
 from gateway.splice import SinkGoneError, SourceEndedError, splice
 
 _HERE = "127.0.0.1"
@@ -54,14 +53,7 @@ async def serve(port: int, store_port: int) -> None:
 
 
 def main(port: int, workers: int, store_port: int) -> None:
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
-    children = [os.fork() for _ in range(workers - 1)] if workers == 2 else []
-    try:
-        asyncio.run(serve(port, store_port))
-    finally:
-        for child in children:
-            if child:
-                os.kill(child, signal.SIGTERM)
+    in_processes(workers, lambda: asyncio.run(serve(port, store_port)))
 
 
 if __name__ == "__main__":

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import signal
 import statistics
 import subprocess
 import sys
@@ -82,6 +83,20 @@ def interleaved(measures: Mapping[str, Callable[[], float]], rounds: int) -> dic
         for name, measure in measures.items():
             found[name].append(measure())
     return {name: statistics.median(values) for name, values in found.items()}
+
+
+def in_processes(count: int, serve: Callable[[], None]) -> None:
+    """Run a server in so many processes; SIGTERM to the first one ends them all."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+    children: list[int] = []
+    while len(children) < count - 1 and (child := os.fork()):
+        children.append(child)
+    is_first = len(children) == count - 1
+    try:
+        serve()
+    finally:
+        for child in children if is_first else ():
+            os.kill(child, signal.SIGTERM)
 
 
 class FailedError(Exception):
