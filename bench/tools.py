@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import signal
 import statistics
 import subprocess
 import sys
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
+
+from gateway.processes import fork
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -86,17 +87,15 @@ def interleaved(measures: Mapping[str, Callable[[], float]], rounds: int) -> dic
 
 
 def in_processes(count: int, serve: Callable[[], None]) -> None:
-    """Run a server in so many processes; SIGTERM to the first one ends them all."""
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
-    children: list[int] = []
-    while len(children) < count - 1 and (child := os.fork()):
-        children.append(child)
-    is_first = len(children) == count - 1
-    try:
+    """Run a server in so many processes, of which the others end with the first one."""
+
+    def served() -> int:
         serve()
-    finally:
-        for child in children if is_first else ():
-            os.kill(child, signal.SIGTERM)
+        return 0
+
+    for _ in range(count - 1):
+        fork(served)
+    serve()
 
 
 class FailedError(Exception):
