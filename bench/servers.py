@@ -162,17 +162,19 @@ def start_gateway(
 
 def start_plain_proxy(stack: ExitStack, access: StoreAccess, workers: int, core: int | None) -> tuple[str, int]:
     """Start what people write with aiobotocore; return its authority and its pid."""
-    port = free_port()
-    arguments = [str(port), str(workers), access.endpoint, access.access_key_id, access.secret.reveal()]
-    command = pinned([sys.executable, "-m", "bench.plain_proxy", *arguments], core)
-    return f"127.0.0.1:{port}", stack.enter_context(running(command, dict(os.environ), f"http://127.0.0.1:{port}/"))
+    store = [access.endpoint, access.access_key_id, access.secret.reveal()]
+    return _start_own(stack, "bench.plain_proxy", workers, store, core)
 
 
 def start_relay(stack: ExitStack, access: StoreAccess, workers: int) -> tuple[str, int]:
     """Start what moves bytes to and from a store and reads none; return its authority and its pid."""
+    return _start_own(stack, "bench.relay", workers, [access.endpoint.rpartition(":")[2]], None)
+
+
+def _start_own(stack: ExitStack, module: str, workers: int, store: list[str], core: int | None) -> tuple[str, int]:
+    """Start a server of the bench's own, which is told its port, its processes and its store, in this order."""
     port = free_port()
-    arguments = [str(port), str(workers), access.endpoint.rpartition(":")[2]]
-    command = [sys.executable, "-m", "bench.relay", *arguments]
+    command = pinned([sys.executable, "-m", module, str(port), str(workers), *store], core)
     return f"127.0.0.1:{port}", stack.enter_context(running(command, dict(os.environ), f"http://127.0.0.1:{port}/"))
 
 
