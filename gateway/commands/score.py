@@ -70,6 +70,8 @@ def score(paths: list[str], *, config: Path | None, options: Options) -> int:
     if options.sheet is not None:
         _check_writable(options.sheet)
     output = None
+    if options.engine == "dask" and find_spec("distributed") is None:
+        raise StartError("Dask needs an optional package: pip install 's3-score-gateway[distributed]'.")
     if options.output is not None:
         style = style_of(options.output, options.style)
         output = begin(options.output, style, paths, resume=options.resume)
@@ -77,8 +79,6 @@ def score(paths: list[str], *, config: Path | None, options: Options) -> int:
             print(f"{printable(str(options.output))} is complete.", file=sys.stderr)
             return 0
     if options.engine == "dask":
-        if find_spec("distributed") is None:
-            raise StartError("Dask needs an optional package: pip install 's3-score-gateway[distributed]'.")
         return asyncio.run(_run("", paths, settings, config, options, output))
     run = partial(_run, paths=paths, settings=settings, config=config, options=options, output=output)
     return run_with_scorers(settings.server, lambda address: asyncio.run(run(address)))
@@ -102,6 +102,8 @@ async def _run(
         try:
             async for scored in done:
                 progress.hide()
+                if output and scored.cut_short:
+                    return _interrupted(output, scored)
                 tell(scored)
                 if cards:
                     cards.add(scored)
@@ -117,6 +119,15 @@ async def _run(
             output.finish()
         written = cards is None or options.sheet is None or _write(cards, options.sheet)
     return 0 if written and total and not failed else 1
+
+
+def _interrupted(output: OutputFile, scored: Scored) -> int:
+    """Leave the file to be gone on with: what comes behind a listing that broke off would be out of its place."""
+    output.save()
+    output.close()
+    why = f"{scored.result.kind.code}: {scored.result.message}" if isinstance(scored.result, ApiError) else ""
+    print(f"{printable(scored.path)} could not be listed: {printable(why)} Go on with --resume.", file=sys.stderr)
+    return 1
 
 
 def _by_engine(

@@ -124,7 +124,7 @@ async def _batches(found: AsyncIterator[Source]) -> AsyncIterator[list[tuple[int
             yield batch
             batch = []
         if source.failure:
-            yield Scored(source.path, source.failure, argument=source.argument)
+            yield Scored(source.path, source.failure, argument=source.argument, cut_short=source.cut_short)
     if batch:
         yield batch
 

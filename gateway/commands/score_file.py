@@ -80,10 +80,7 @@ class OutputFile:
         self._file.flush()
         os.fsync(self._file.fileno())
         self.state = replace(self.state, bytes=self._file.tell())
-        place = _state_place(self._target)
-        fresh = place.with_name(f"{place.name}.new")
-        fresh.write_text(json.dumps(asdict(self.state)))
-        fresh.replace(place)
+        _write_state(self._target, self.state)
         self._saved_at = monotonic()
 
     def close(self) -> None:
@@ -123,19 +120,31 @@ def begin(target: Path, style: FileStyle, paths: Sequence[str], *, resume: bool)
         state = _read_state(target)
         if state is None and resume and target.exists():
             return None
-        if state is not None and not resume:
+        if state is None or not state.done:
+            state = State(asked)
+            file = _open_new(data, target, state)
+        elif not resume:
             raise StartError(
                 f"{printable(str(target))} is half written: go on with --resume, or delete its .state file."
             )
-        if state is not None and state.asked != asked:
+        elif state.asked != asked:
             raise StartError(f"{printable(str(target))} was begun for other paths, or with another model or form.")
-        state = state or State(asked)
-        file = data.open("r+b" if state.bytes else "wb")
-        file.truncate(state.bytes)
-        file.seek(state.bytes)
+        else:
+            file = data.open("r+b")
+            file.truncate(state.bytes)
+            file.seek(state.bytes)
     except OSError as error:
         raise StartError(f"Cannot write {printable(str(target))}: {error.strerror}.") from None
     return OutputFile(target, style, file, state)
+
+
+def _open_new(data: Path, target: Path, state: State) -> BinaryIO:
+    _write_state(target, state)  # first: without it, what a crash leaves would pass for a complete file
+    try:
+        return data.open("wb")
+    except OSError:
+        _state_place(target).unlink()
+        raise
 
 
 def _read_state(target: Path) -> State | None:
@@ -146,6 +155,13 @@ def _read_state(target: Path) -> State | None:
         except (ValueError, TypeError, KeyError):
             raise StartError(f"{printable(str(_state_place(target)))} is not what this program wrote.") from None
     return None
+
+
+def _write_state(target: Path, state: State) -> None:
+    place = _state_place(target)
+    fresh = place.with_name(f"{place.name}.new")
+    fresh.write_text(json.dumps(asdict(state)))
+    fresh.replace(place)
 
 
 def _form(style: FileStyle) -> Form:

@@ -52,13 +52,15 @@ FLAGS = tuple(item.name for item in fields(Flags))
 class Scored:
     """What became of one picture, found at the argument of that number.
 
-    `thumbnail` is a JPEG, empty when none was wanted or none could be made.
+    `thumbnail` is a JPEG, empty when none was wanted or none could be made. `cut_short` marks the error of a listing
+    that broke off: then there is no picture, and nobody knows what else there is.
     """
 
     path: str
     result: QualityReport | ApiError
     thumbnail: bytes = b""
     argument: int = 0
+    cut_short: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +90,7 @@ def _json_line(scored: Scored) -> str:
 
 # --- CSV --------------------------------------------------------------------------------------------------------
 
+_CSV_END = "\r\n"
 _BEFORE = ("path", "score", "model_version", "width", "height", "format")
 _AFTER = ("clarity", "aesthetic", "content", "reasons", "error_code", "error_message")
 
@@ -97,7 +100,7 @@ def csv_rows() -> Form:
 
     What a picture does not have is empty; flags are `true` or `false`, reasons are joined by `; `.
     """
-    return Form(_csv_line((*_BEFORE, *SUB_SCORES, *FLAGS, *_AFTER)), lambda each: _csv_line(_cells(each)), "\r\n")
+    return Form(_csv_line((*_BEFORE, *SUB_SCORES, *FLAGS, *_AFTER)), lambda each: _csv_line(_cells(each)), _CSV_END)
 
 
 def _cells(scored: Scored) -> tuple[object, ...]:
@@ -115,8 +118,8 @@ def _cells(scored: Scored) -> tuple[object, ...]:
 
 def _csv_line(cells: tuple[object, ...]) -> str:
     line = StringIO()
-    csv.writer(line, lineterminator="").writerow(cells)
-    return line.getvalue()
+    csv.writer(line, lineterminator=_CSV_END).writerow(cells)  # quotes what could pass for it
+    return line.getvalue().removesuffix(_CSV_END)
 
 
 # --- table ------------------------------------------------------------------------------------------------------

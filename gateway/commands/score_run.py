@@ -70,7 +70,7 @@ async def _one(scorer: ScorerClient, source: Source, slots: asyncio.Semaphore, *
                 return await _once(scorer, source, thumbnail=thumbnail)
             except ApiError as error:
                 if error.kind is not SCORERS_BUSY or clock() > give_up_at:
-                    return Scored(source.path, error, argument=source.argument)
+                    return Scored(source.path, error, argument=source.argument, cut_short=source.cut_short)
             except OSError as error:
                 unreadable = ApiError(INVALID_REQUEST, message=f"Cannot read it: {error.strerror}.")
                 return Scored(source.path, unreadable, argument=source.argument)

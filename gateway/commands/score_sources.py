@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
 from functools import partial
+from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
@@ -22,10 +24,13 @@ from gateway.stores.upstream import StoreBucket, Upstream
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator, Sequence
-    from contextlib import AbstractAsyncContextManager, AsyncExitStack
+    from contextlib import AbstractAsyncContextManager
+
+    from gateway.stores.answer import StoreAnswer
 
 _REMOTE = "s3://"
 _READ_BYTES = 256 * 1024
+_PAUSES_S = (0.5, 2.0, 8.0)  # before each new try at what a store could not do: nobody else would come again for it
 _SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".avif", ".heic", ".jxl"})
 
 
@@ -33,13 +38,15 @@ _SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp", ".tif",
 class Source:
     """One picture to score: the name to show, and how to read it (bytes as a stream, and how many they are).
 
-    `argument` is the number of the path that it was found at, from 0. With a `failure` there is nothing to read.
+    `argument` is the number of the path that it was found at, from 0. With a `failure` there is nothing to read; it is
+    `cut_short` where a listing broke off, so that nobody knows what else there is.
     """
 
     path: str
     open: Callable[[], AbstractAsyncContextManager[tuple[AsyncIterator[bytes], int | None]]]
     argument: int = 0
     failure: ApiError | None = None
+    cut_short: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +121,7 @@ async def sources(
             async for source in _objects(path, openers, after):
                 yield replace(source, argument=number)
         except ApiError as error:  # of the listing: it fails alone, like a file that cannot be read
-            yield Source(path, partial(_refuse, error), number, error)
+            yield Source(path, partial(_refuse, error), number, error, cut_short=error.kind is not NO_SUCH_KEY)
 
 
 def _files_behind(path: str, after: str) -> Iterator[Path]:
@@ -149,12 +156,36 @@ def _files(path: str) -> Iterator[Path]:
 async def _objects(url: str, openers: Openers, after: str) -> AsyncIterator[Source]:
     name, prefix = split(url)
     found = bool(after)
-    async for listed in list_objects(openers.bucket(name), prefix, after=split(after)[1]):
-        if listed.key.lower().endswith(tuple(_SUFFIXES)) or listed.key == prefix:
+    async for key in _keys(openers.bucket(name), prefix, split(after)[1]):
+        # What ends in a slash is how consoles make a folder, whoever names it.
+        if key.lower().endswith(tuple(_SUFFIXES)) or (key == prefix and not key.endswith("/")):
             found = True
-            yield openers.source(f"{_REMOTE}{name}/{listed.key}")
+            yield openers.source(f"{_REMOTE}{name}/{key}")
     if not found:
         raise ApiError(NO_SUCH_KEY, message="No picture's key begins like this.")
+
+
+async def _keys(bucket: StoreBucket, prefix: str, after: str) -> AsyncIterator[str]:
+    """List keys; a store that gets into trouble on the way is asked again, for what comes behind the last one."""
+    failures, last, is_whole = 0, "", False
+    while not is_whole:
+        try:
+            async for listed in list_objects(bucket, prefix, after=last or after):
+                failures, last = 0, listed.key
+                yield listed.key
+            is_whole = True
+        except ApiError as error:
+            if not last:  # it may never have been a store
+                raise
+            await _pause(error, failures)
+            failures += 1
+
+
+async def _pause(error: ApiError, failures: int) -> None:
+    """Wait before the next try after so many others; raises the error where that is no use."""
+    if error.kind.status < 500 or failures == len(_PAUSES_S):
+        raise error
+    await asyncio.sleep(_PAUSES_S[failures])
 
 
 @asynccontextmanager
@@ -170,10 +201,23 @@ async def _open_file(path: Path) -> AsyncIterator[tuple[AsyncIterator[bytes], in
 
 @asynccontextmanager
 async def _open_object(bucket: StoreBucket, key: str) -> AsyncIterator[tuple[AsyncIterator[bytes], int | None]]:
-    async with bucket.open(StoreRequest("GET", percent_encode(key, safe="/"), "", ())) as answer:
-        if answer.status != 200:
-            raise await store_error(answer)
+    async with AsyncExitStack() as stack:
+        answer = await _opened(bucket, key, stack)
         yield answer.chunks(), answer.length
+
+
+async def _opened(bucket: StoreBucket, key: str, stack: AsyncExitStack) -> StoreAnswer:
+    """Ask for an object, again where the store is in trouble. Raises ApiError."""
+    request = StoreRequest("GET", percent_encode(key, safe="/"), "", ())
+    for failures in count():
+        try:
+            answer = await stack.enter_async_context(bucket.open(request))
+            if answer.status == 200:
+                return answer
+            raise await store_error(answer)
+        except ApiError as error:
+            await _pause(error, failures)
+    raise AssertionError("unreachable")
 
 
 def _refuse(error: ApiError) -> NoReturn:

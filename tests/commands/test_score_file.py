@@ -10,19 +10,24 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from aiohttp import web
 
 from gateway.commands import score_file
 from gateway.commands.score_file import State, begin, style_of
 from gateway.commands.score_output import Scored
+from gateway.dialects.xml import write
 from gateway.errors import NOT_AN_IMAGE, ApiError
 from gateway.processes import StartError
 from tests.commands.test_config import gateway
 from tests.commands.test_score import at
 from tests.commands.test_score_sources import REPORT
+from tests.fake_store import FakeStore
 from tests.imaging.pictures import encode, photo_like
 from tests.proc import eventually
+from tests.threaded_store import threaded_store
 
 if TYPE_CHECKING:
+    from gateway.dialects.xml import Node
     from tests.conftest import Demo
 
 ROOT = Path(__file__).resolve().parent.parent.parent
@@ -82,6 +87,31 @@ def test_a_file_that_was_begun_for_something_else_is_not_gone_on_with(tmp_path: 
         begin(tmp_path / "no" / "out.jsonl", "json", ["a"], resume=False)
 
 
+@pytest.mark.parametrize("name", ["out.jsonl", "out.csv", "out.parquet"])
+def test_a_file_that_nothing_has_reached_yet_is_begun_anew(tmp_path: Path, name: str) -> None:
+    style: score_file.FileStyle = {"out.jsonl": "json", "out.csv": "csv"}.get(name, "parquet")  # type: ignore[assignment]
+    target = tmp_path / name
+    target.write_text("a complete file of an earlier run")
+    for resume in (False, True, True, False):
+        output = begin(target, style, ["a"], resume=resume)
+        assert output is not None, "it would pass for the complete file"
+        assert output.state.done == 0
+        output.close()  # a crash
+    output = begin(target, "json", ["b"], resume=True)
+    assert output is not None, "nothing is lost by it"
+    output.add(results(1)[0])
+    output.finish()
+    if style != "parquet":
+        assert len(target.read_text().splitlines()) == 1
+
+
+def test_a_file_that_cannot_be_opened_leaves_no_state(tmp_path: Path) -> None:
+    (tmp_path / "out.jsonl").mkdir()
+    with pytest.raises(StartError, match="Cannot write"):
+        begin(tmp_path / "out.jsonl", "json", ["a"], resume=False)
+    assert [file.name for file in tmp_path.iterdir()] == ["out.jsonl"]
+
+
 def test_the_state_is_saved_again_and_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(score_file, "_SAVE_EVERY_S", 0.0)
     output = begin(tmp_path / "out.jsonl", "json", ["a"], resume=False)
@@ -119,18 +149,18 @@ def pictures(tmp_path: Path) -> Path:
 def test_a_run_that_is_killed_goes_on_where_it_was(tmp_path: Path, pictures: Path) -> None:
     for number in range(250):
         os.link(pictures / f"{number % 6}.jpg", pictures / f"more {number:03}.jpg")
-    target = tmp_path / "out.jsonl"
+    target, state = tmp_path / "out.jsonl", tmp_path / "out.jsonl.state"
     command = [sys.executable, "-m", "gateway", "score", "--output", str(target), str(pictures)]
     with subprocess.Popen(command, cwd=ROOT) as process:
-        eventually((tmp_path / "out.jsonl.state").exists, 60)
+        eventually(lambda: state.exists() and json.loads(state.read_text())["done"] > 0, 60)
         process.send_signal(signal.SIGKILL)
-    before = json.loads((tmp_path / "out.jsonl.state").read_text())["done"]
+    before = json.loads(state.read_text())["done"]
     done = gateway("score", "--output", str(target), "--resume", str(pictures))
     assert (done.returncode, done.stdout, 0 < before < 257) == (1, "", True)
     lines = [json.loads(line) for line in target.read_text().splitlines()]
     assert [Path(line["path"]).name for line in lines] == sorted(file.name for file in pictures.iterdir())
     assert [line["path"] for line in lines if "error" in line] == [str(pictures / "none.png")]
-    assert not (tmp_path / "out.jsonl.state").exists()
+    assert not state.exists()
     again = gateway("score", "--output", str(target), "--resume", str(pictures))
     assert (again.returncode, again.stderr) == (0, f"{target} is complete.\n")
 
@@ -152,6 +182,48 @@ def test_a_prefix_is_gone_on_with_behind_the_last_key(demo: Demo, tmp_path: Path
         state.write_text(json.dumps(document))
         assert gateway(*arguments, "--resume", **environment).returncode == 0
         assert target.read_bytes() == whole
+
+
+class BrokenListing(FakeStore):
+    """Lists two keys a page; of the key that `breaks_behind` names, it never tells what comes behind."""
+
+    breaks_behind = "p/3.jpg"
+
+    async def handle(self, request: web.BaseRequest) -> web.StreamResponse:
+        if "list-type" not in request.query:
+            return await super().handle(request)
+        after = request.query.get("continuation-token") or request.query.get("start-after", "")
+        if after == self.breaks_behind:
+            return web.Response(status=403, body=b"<Error><Code>ExpiredToken</Code><Message>Too old.</Message></Error>")
+        prefix = request.query["prefix"]
+        keys = sorted(key for path in self.objects if (key := path.removeprefix("/b/")).startswith(prefix))
+        told = [key for key in keys if key > after]
+        nodes: list[Node] = [("IsTruncated", str(len(told) > 2).lower()), ("EncodingType", "url")]
+        nodes += [("Contents", [("Key", key), ("Size", "1")]) for key in told[:2]]
+        nodes += [("NextContinuationToken", told[1])] if len(told) > 2 else []
+        return web.Response(body=write(("ListBucketResult", nodes)))
+
+
+def test_a_listing_that_broke_off_leaves_a_file_to_be_gone_on_with(tmp_path: Path) -> None:
+    photo = encode(photo_like(240, 200), "JPEG")
+    keys = [*(f"p/{number}.jpg" for number in range(6)), "q/0.jpg"]
+    store, target = BrokenListing(objects={f"/b/{key}": photo for key in keys}), tmp_path / "out.jsonl"
+    arguments = ("score", "--output", str(target), "s3://b/p/", "s3://b/q/")
+
+    def told() -> list[str]:
+        return [json.loads(line)["path"].removeprefix("s3://b/") for line in target.read_text().splitlines()]
+
+    with threaded_store(store) as endpoint:
+        for resume in ((), ("--resume",)):
+            done = gateway(*arguments, *resume, **at(endpoint))
+            assert (done.returncode, done.stdout) == (1, "")
+            assert done.stderr == "s3://b/p/ could not be listed: ExpiredToken: Too old. Go on with --resume.\n"
+            assert told() == keys[:4]
+        store.breaks_behind = "nothing"
+        done = gateway(*arguments, "--resume", **at(endpoint))
+        assert (done.returncode, done.stderr) == (0, "")
+    assert told() == keys
+    assert [file.name for file in tmp_path.iterdir()] == ["out.jsonl"]
 
 
 def test_parquet_holds_what_csv_holds(tmp_path: Path, pictures: Path) -> None:

@@ -53,7 +53,9 @@ def test_what_a_picture_does_not_have_is_an_empty_cell_and_errors_have_columns_o
     assert told == {"path": "b", "error_code": "InvalidArgument", "error_message": REFUSED.message}
 
 
-@pytest.mark.parametrize("path", ['with "quotes", commas\r\nand lines', " blanks ", "a;b", "", "日本"])
+@pytest.mark.parametrize(
+    "path", ['with "quotes", commas\r\nand lines', "a\nfeed", "a\rreturn", " blanks ", "a;b", "", "日本"]
+)
 def test_csv_quotes_as_rfc_4180_says(path: str) -> None:
     (row,) = rows_of(Scored(path, replace(REPORT, reasons=("Soft, or so.", 'Called "noise".'))))
     assert row["path"] == path

@@ -9,22 +9,26 @@ from typing import TYPE_CHECKING, cast
 
 import pytest
 
-from gateway.commands import score_run
+from gateway.commands import score_run, score_sources
 from gateway.commands.score import _Progress
 from gateway.commands.score_output import Scored
 from gateway.commands.score_run import _one, read_ahead, scored_in_order
-from gateway.commands.score_sources import Position, Source, local_files, sources
-from gateway.errors import NOT_AN_IMAGE, SCORERS_BUSY, ApiError
+from gateway.commands.score_sources import Openers, Position, Source, local_files, sources
+from gateway.errors import ACCESS_DENIED, NOT_AN_IMAGE, SCORERS_BUSY, SLOW_DOWN, ApiError
 from gateway.processes import StartError
 from gateway.settings import load
+from gateway.stores.listing import Listed
+from tests.fake_store import FakeStore
 from tests.imaging.pictures import encode, photo_like
 from tests.imaging.pictures import score as scored_alone
+from tests.threaded_store import threaded_store
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
     from pathlib import Path
 
     from gateway.imaging.pool import ScorerClient
+    from gateway.settings import Settings
 
 REPORT = scored_alone(encode(photo_like(90, 80), "PNG"))
 
@@ -203,6 +207,75 @@ async def test_a_start_position_skips_what_was_done(tmp_path: Path) -> None:
     assert await found(Position(1, f"{paths[1]}/1.jpg")) == []
     with pytest.raises(StartError, match="not there any more"):
         await found(Position(0, f"{paths[0]}/3.jpg"))
+
+
+# --- objects --------------------------------------------------------------------------------------------------------
+
+BUSY = ApiError(SLOW_DOWN)
+
+
+def store_at(endpoint: str) -> Settings:
+    return load(None, {}, {"upstream": {"main": {"endpoint": endpoint, "access_key": "k", "secret": "s"}}})
+
+
+async def keys_below(prefix: str, monkeypatch: pytest.MonkeyPatch, *pages: list[str] | ApiError) -> list[str]:
+    """List these pages, each listing up to the next error, and return the keys that are found, errors by their code."""
+    behind = []
+    rest = list(pages)
+
+    async def list_objects(_: object, prefix: str, *, after: str) -> AsyncIterator[Listed]:
+        del prefix
+        behind.append(after)
+        while rest:
+            if isinstance(page := rest.pop(0), ApiError):
+                raise page
+            for key in page:
+                yield Listed(key, "", 1, "")
+
+    monkeypatch.setattr(score_sources, "list_objects", list_objects)
+    monkeypatch.setattr(score_sources, "_PAUSES_S", (0.0, 0.0))
+    settings = store_at("http://127.0.0.1:9")
+    async with AsyncExitStack() as stack:
+        found = [source async for source in sources([f"s3://b/{prefix}"], settings, stack)]
+    assert behind[0] == ""
+    return [
+        *(source.failure.kind.code if source.failure else source.path.removeprefix("s3://b/") for source in found),
+        *(f"behind {after}" for after in behind[1:]),
+        *("cut short" for source in found if source.cut_short),
+    ]
+
+
+async def test_a_store_in_trouble_is_asked_for_the_rest_of_a_listing(monkeypatch: pytest.MonkeyPatch) -> None:
+    one, two = ["p/1.jpg", "p/2.jpg"], ["p/3.jpg"]
+    assert await keys_below("p/", monkeypatch, one, BUSY, BUSY, two) == [*one, *two, "behind p/2.jpg", "behind p/2.jpg"]
+    given_up = await keys_below("p/", monkeypatch, one, BUSY, BUSY, BUSY, two)
+    assert given_up == [*one, "SlowDown", *["behind p/2.jpg"] * 2, "cut short"]
+    refused = ApiError(ACCESS_DENIED)
+    assert await keys_below("p/", monkeypatch, one, refused, two) == [*one, "AccessDenied", "cut short"]
+    assert await keys_below("p/", monkeypatch, BUSY, one) == ["SlowDown", "cut short"], "nobody waits for a wrong name"
+
+
+async def test_what_consoles_make_for_a_folder_is_no_picture(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert await keys_below("p/", monkeypatch, ["p/", "p/1.jpg", "p/x.jpg/"]) == ["p/1.jpg"]
+    assert await keys_below("p/", monkeypatch, ["p/"]) == ["NoSuchKey"]
+    assert await keys_below("p", monkeypatch, ["p"]) == ["p"], "whoever names an object wants that one"
+
+
+async def test_an_object_is_asked_for_again_while_its_store_is_in_trouble(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(score_sources, "_PAUSES_S", (0.0, 0.0))
+    store = FakeStore(objects={"/b/a.jpg": b"a picture"})
+    store.answers["GET /b/a.jpg"] = (503, b"<Error><Code>SlowDown</Code></Error>", {})
+    with threaded_store(store) as endpoint:
+        async with AsyncExitStack() as stack:
+            source = Openers(store_at(endpoint), stack).source("s3://b/a.jpg")
+            with pytest.raises(ApiError, match="SlowDown"):
+                async with source.open():
+                    pass
+            assert len(store.seen) == 3
+            store.acts["GET /b/a.jpg"] = lambda: store.acts.update({"GET /b/a.jpg": store.answers.clear})
+            async with source.open() as (chunks, length):
+                assert (b"".join([chunk async for chunk in chunks]), length) == (b"a picture", 9)
+            assert len(store.seen) == 5
 
 
 def test_the_bar_counts_pictures_and_failures_and_makes_room_for_lines(
