@@ -207,11 +207,12 @@ class _Move:
             self._loop.remove_reader(self._copies[self._source])
         elif self._watched == self._sink:
             self._loop.remove_writer(self._copies[self._sink])
-        self._watched = descriptor
+        self._watched = None
         if descriptor is None:
             return
         if descriptor not in self._copies:
             self._copies[descriptor] = os.dup(descriptor)
+        self._watched = descriptor
         if descriptor == self._sink:
             self._loop.add_writer(self._copies[descriptor], self._go)
             return

@@ -106,6 +106,27 @@ async def test_silence_counts_from_the_last_byte_and_not_while_the_sink_is_waite
             await moving
 
 
+async def test_where_no_descriptor_is_left_that_is_said_and_none_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    with two_connections() as (sender, source, sink, receiver):
+        sink.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)
+        receiver.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        moving = asyncio.create_task(splice(source.fileno(), sink.fileno(), 200_008, 5, lambda _: None))
+        sender.setblocking(True)  # noqa: FBT003 # the standard library's
+        sender.sendall(BODY[:100_000])
+        await asyncio.sleep(0.1)
+        assert not moving.done(), "the sink is waited for, by a copy"
+        before = len(os.listdir("/proc/self/fd"))
+
+        def dup(_: int) -> int:
+            raise OSError(24, "Too many open files")
+
+        monkeypatch.setattr(os, "dup", dup)
+        await received(receiver, 100_000)
+        with pytest.raises(OSError, match="Too many"):
+            await moving
+        assert len(os.listdir("/proc/self/fd")) == before - 3, "neither the copy nor the pipe"
+
+
 async def test_who_counts_may_end_it() -> None:
     def refuse(_: int) -> None:
         raise LookupError("too much")

@@ -59,7 +59,7 @@ class Answer:
 
     def taken(self) -> None:
         """Note that the rest has been read, so that the connection can be used again."""
-        self._connection.forget_parser()  # it still waits for that rest, and will see no other answer
+        self._connection.let_go()
         self.content.feed_eof()
 
     def close(self) -> None:
@@ -82,8 +82,10 @@ class StoreConnection(BaseProtocol):
         "_ends",
         "_free",
         "_heads",
+        "_held",
         "_kept",
         "_lost",
+        "_parser_is_spent",
         "free_since",
         "idle_s",
         "origin",
@@ -107,6 +109,8 @@ class StoreConnection(BaseProtocol):
         self._body: aiohttp.StreamReader = EMPTY_PAYLOAD  # of the answer that came last
         self._bodiless = False  # whether that is, or will be, one to HEAD
         self._kept = b""  # of an answer to HEAD, while its head is not complete
+        self._held = False  # somebody else reads from the socket
+        self._parser_is_spent = False
         self._ends = False  # no other request can follow
 
     @property
@@ -126,9 +130,9 @@ class StoreConnection(BaseProtocol):
         """
         if self.transport is None or self.transport.is_closing():
             raise aiohttp.ServerDisconnectedError
-        if self._parser is None or bodiless or self._bodiless:
+        if self._parser is None or self._parser_is_spent or bodiless:
             self._parser = self._new_parser(with_body=not bodiless)
-        self._bodiless = bodiless
+        self._bodiless = self._parser_is_spent = bodiless
         awaited: asyncio.Future[Answer] = self._loop.create_future()
         self._awaited = awaited
         self.transport.write(head)
@@ -147,11 +151,13 @@ class StoreConnection(BaseProtocol):
         if self.transport is None or self.transport.is_closing() or self.transport.get_extra_info("sslcontext"):
             return False
         self.pause_reading()
+        self._held = True
         return True
 
-    def forget_parser(self) -> None:
-        """Let the next answer have a parser of its own."""
-        self._parser = None
+    def let_go(self) -> None:
+        """Read again, now that the rest of the answer has been read elsewhere."""
+        self._held = False
+        self._parser = None  # it still waits for that rest, and will see no other answer
 
     def end(self) -> None:
         """Close the connection, on which nobody waits for anything."""
@@ -211,8 +217,11 @@ class StoreConnection(BaseProtocol):
         self._bodies.end(self.fail)
 
     def resume_reading(self, resume_parser: bool = True) -> None:  # noqa: FBT001, FBT002 # aiohttp's
-        """Read on; most bodies come and are read without ever having been paused."""
-        if self._reading_paused:
+        """Read on; most bodies come and are read without ever having been paused.
+
+        Whoever asks for it may be a slow reader of an earlier answer, while somebody else holds the present one.
+        """
+        if self._reading_paused and not self._held:
             super().resume_reading(resume_parser)
 
     # Its own
@@ -279,6 +288,8 @@ class StoreConnection(BaseProtocol):
         self._heads.end(self.fail)
         if message.should_close or (self._bodiless and message.chunked):
             self._ends = True
+        if message.chunked:
+            self._parser_is_spent = True  # it may stay paused: so it is behind 8,192 chunks that nobody has read
         self._body = body
         if awaited is not None and not awaited.done():
             awaited.set_result(Answer(message, body, self))

@@ -58,7 +58,7 @@ class Line:
             connection = self._take(origin) or await self._connect(origin)
             return await connection.ask(head, bodiless=bodiless)
         except (aiohttp.ClientOSError, aiohttp.ServerDisconnectedError):
-            connection = self._take(origin) or await self._connect(origin)
+            connection = await self._connect(origin)  # the other idle ones have most likely died as well
             return await connection.ask(head, bodiless=bodiless)
 
     async def close(self) -> None:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import socket
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -171,6 +172,24 @@ async def test_nothing_follows_an_answer_behind_which_more_may_come(
         await until(lambda: 1 in place.ended)
 
 
+async def test_an_answer_of_very_many_chunks_does_not_hold_back_the_next_one() -> None:
+    """aiohttp's parser pauses behind 8,192 chunks that nobody has read."""
+    many = CHUNKS + b"1\r\na\r\n" * 8193 + b"0\r\n\r\n"
+    async with store(many, OK) as place, new_line() as line:
+        assert await fetched(line, place) == (200, b"a" * 8193)
+        assert await asyncio.wait_for(fetched(line, place), 5) == (200, b"ok")
+        assert place.used == [1, 1]
+
+
+async def test_a_second_try_is_by_a_new_connection() -> None:
+    """Where one kept connection has died unnoticed, the others have too."""
+    async with store(OK, OK, [RESET], OK) as place, new_line() as line:
+        for answer in await asyncio.gather(*(line.ask("GET", place.endpoint, "/", (("host", "a"),)) for _ in range(2))):
+            await answer.content.read()
+        assert await fetched(line, place) == (200, b"ok")
+        assert place.used[2:] in ([1, 3], [2, 3])
+
+
 async def test_bytes_that_nobody_asked_for_end_a_connection() -> None:
     async with store(OK, OK) as place, new_line() as line:
         await fetched(line, place)
@@ -248,6 +267,32 @@ async def test_a_store_is_not_blamed_for_whoever_reads_slowly() -> None:
         assert len(await answer.content.read()) == 4_000_000
         assert await fetched(line, place) == (200, b"ok")
         assert place.used == [1, 1]
+
+
+async def test_what_is_left_of_one_answer_does_not_read_on_in_another_that_is_held() -> None:
+    """A slow reader takes the rest of its body from memory while somebody else has the next answer on the socket."""
+    rest = b"b" * 200_000
+    chunk = b"%x\r\n%b\r\n" % (100_000, b"a" * 100_000)
+    many = CHUNKS + chunk + chunk + b"0\r\n\r\n"
+    slow = b"HTTP/1.1 200 OK\r\nContent-Length: 200001\r\n\r\n."
+    async with store(many, [slow, rest]) as place, new_line() as line:
+        first = await line.ask("GET", place.endpoint, "/a", (("host", "store"),))
+        await until(first.content.is_eof)
+        second = await line.ask("GET", place.endpoint, "/b", (("host", "store"),))
+        assert (place.used, second.content.read_nowait()) == ([1, 1], b".")
+        assert second.pause()
+        assert await first.content.read() == b"a" * 200_000
+        await asyncio.sleep(0.1)
+        with socket.socket(fileno=os.dup(second.socket)) as held:
+            taken = b""
+            async with asyncio.timeout(5):
+                while len(taken) < len(rest):
+                    with suppress(BlockingIOError):
+                        taken += held.recv(len(rest))
+                    await asyncio.sleep(0.01)
+        second.taken()
+        assert taken == rest
+        assert second.content.is_eof()
 
 
 async def test_whoever_gives_up_waiting_takes_the_connection_with_him() -> None:
