@@ -50,7 +50,8 @@ class FakeStore:
     peers: set[tuple[str, int]] = field(default_factory=set)  # the other ends of the connections that were used
     answered: Counter[int] = field(default_factory=Counter)  # objects, by status
     honours_ranges: bool = True
-    open_gate: asyncio.Event = field(default_factory=asyncio.Event)  # while it is not set, bodies wait behind it
+    open_gate: asyncio.Event = field(default_factory=asyncio.Event)  # while it is not set, bodies and 304s wait for it
+    told: dict[str, str] = field(default_factory=dict)  # headers of objects, instead of the usual ones or beside them
     uploads: FakeUploads = field(default_factory=FakeUploads)
 
     def __post_init__(self) -> None:
@@ -108,6 +109,7 @@ class FakeStore:
     async def _object(self, request: web.BaseRequest, data: bytes, kind: str | None) -> web.StreamResponse:
         if request.headers.get("If-None-Match") == etag(data):
             self.answered[304] += 1
+            await self.open_gate.wait()
             return web.Response(status=304, headers=self._headers(etag(data)))
         span = self._span(request, len(data))
         if span is not None and span[0] >= len(data):
@@ -160,7 +162,7 @@ class FakeStore:
         headers = {"ETag": tag, "Last-Modified": "Sat, 21 Nov 2026 05:01:25 GMT", "x-amz-request-id": "STORE1"}
         if self.flavour == "minio":
             headers |= fake_minio.HEADERS
-        return headers
+        return headers | self.told
 
     def _error(self, status: int, code: str) -> web.Response:
         return error(status, code)

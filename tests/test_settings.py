@@ -223,3 +223,11 @@ def test_a_shared_cache_that_cannot_be_used_is_told_at_start(
     monkeypatch.setattr("gateway.stores.redis_url.find_spec", lambda _name: None)
     with pytest.raises(SettingsError, match=f"cache.url: .*{words}"):
         load(None, {"GATEWAY_CACHE__URL": url}, STORE)
+
+
+@pytest.mark.parametrize("url", ["redis://u:hidden@cache:63x79/0", "redis://u:hidden@cache:636379", "redis://[::1"])
+def test_a_shared_caches_url_is_read_as_its_client_reads_it(url: str) -> None:
+    with pytest.raises(SettingsError, match=r"cache\.url: is not a URL of a Redis") as told:
+        load(None, {"GATEWAY_CACHE__URL": url}, STORE)
+    assert "hidden" not in str(told.value)
+    load(None, {"GATEWAY_CACHE__URL": "unix:///run/redis.sock?db=1"}, STORE)

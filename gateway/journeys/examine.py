@@ -91,24 +91,38 @@ class _Examination:
 
     async def run(self) -> Examined:
         results = self.store.upstream.results
-        if known := self._read(results.near(self.name)):
+        old = results.near(self.name)
+        if known := self._read(old):
             async with self._opened(known) as answer:
                 if answered := await self._answered(answer, known):
                     return answered
-                # The object has changed, and its new bytes are coming.
+                # The object has changed, and its new bytes are coming; somebody may have had them before.
                 async with results.lease(self.name) as lease:
                     if lease is not None:
-                        return await self._process(answer, lease)
-        else:
-            async with results.lease(self.name) as lease:
-                if lease is not None:
-                    return await self._ask(self._read(await results.get(self.name)), lease)
-        # Somebody else has just found it out.
-        return await self._ask(self._read(results.near(self.name)), None)
+                        newer = self._read(await results.get(self.name, unlike=old))
+                        return await self._answered(answer, newer) or await self._process(answer, lease)
+        elif found := await self._find_out():
+            return found
+        # Somebody else has just found it out; what serves only another question has to be found out again.
+        while (value := await results.get(self.name)) is not None and self._read(value) is None:
+            if found := await self._find_out():
+                return found
+        return await self._ask(self._read(value), None)
+
+    async def _find_out(self) -> Examined | None:
+        """Answer for all who ask the same; None when somebody else has just done so."""
+        results = self.store.upstream.results
+        async with results.lease(self.name) as lease:
+            return None if lease is None else await self._ask(self._read(await results.get(self.name)), lease)
 
     async def _ask(self, known: Remembered | None, lease: Lease | None) -> Examined:
         async with self._opened(known) as answer:
-            return await self._answered(answer, known) or await self._process(answer, lease)
+            answered = await self._answered(answer, known)
+            if answered is None:
+                return await self._process(answer, lease)
+            if lease is not None and known is None:
+                lease.abandoned = True  # this client holds the answer, and nobody has learnt it
+            return answered
 
     def _read(self, value: bytes | None) -> Remembered | None:
         known = None if value is None else decode(self.name, value)
@@ -152,7 +166,7 @@ class _Examination:
         if known is not None and (answer.status == 304 or answer.header("etag") == known.stored.etag):
             self._count("hit")
             is_held = not isinstance(known.outcome, ApiError) and self._is_held(known.stored.etag)
-            return Examined(known.stored, None if is_held else known.outcome)
+            return Examined(_told_anew(known.stored, answer), None if is_held else known.outcome)
         stored = _stored(answer)
         if answer.status == 304:
             stored = stored._replace(etag=stored.etag or self._held_tag())
@@ -220,6 +234,12 @@ def _stored(answer: StoreAnswer) -> StoredObject:
         storage_class=answer.header("x-amz-storage-class"),
         version_id=answer.header("x-amz-version-id"),
     )
+
+
+def _told_anew(stored: StoredObject, answer: StoreAnswer) -> StoredObject:
+    """Return what is told of an object that is still the same; the same bytes may have been written again."""
+    told = {name: value for name, value in _stored(answer)._asdict().items() if value}
+    return stored._replace(**{**told, "etag": stored.etag})
 
 
 def _whole_length(answer: StoreAnswer) -> int | None:

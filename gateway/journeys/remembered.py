@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+import re
+from dataclasses import astuple, dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
@@ -18,10 +19,12 @@ from gateway.errors import (
     ApiError,
 )
 from gateway.imaging import messages
+from gateway.report import AverageColour, ImageInfo, QualityReport
 
 if TYPE_CHECKING:
     from gateway.report import Result
 
+_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 _FORM = 1  # changes whenever older values could be misread
 # What the bytes alone decide; anything else may go better next time.
 _LASTING = (
@@ -67,10 +70,36 @@ def _read(name: str, value: bytes) -> Remembered | None:
         document = json.loads(value)
         if (document["form"], document["name"]) != (_FORM, name):
             return None
-        stored = StoredObject(**{field: str(told) for field, told in document["stored"].items()})
-        return Remembered(stored, messages.from_json(document["outcome"]))
-    except (AttributeError, KeyError, TypeError, ValueError):
+        known = Remembered(StoredObject(**document["stored"]), messages.from_json(document["outcome"]))
+        return known if _is_told_rightly(known) and encode(name, known) == value else None
+    except (AttributeError, KeyError, RecursionError, TypeError, ValueError):
         return None
+
+
+def _is_told_rightly(known: Remembered) -> bool:
+    """Tell whether every value is of its type, and none of what becomes a header would break one."""
+    found = known.outcome
+    numbers: tuple[object, ...] = ()
+    wholes: tuple[object, ...] = ()
+    texts: tuple[object, ...] = ()
+    match found:
+        case QualityReport():
+            numbers = (found.score, found.confidence, *found.sub_scores.values(), *found.measures.values())
+            wholes = (found.clarity, found.aesthetic, found.content, found.width, found.height, *astuple(found.flags))
+            texts = (found.format, found.model_version, *found.reasons)
+        case ImageInfo():
+            wholes = (found.width, found.height, found.file_bytes or 0, found.frames or 0)
+            texts = (found.format, *found.tags.values())
+        case AverageColour():
+            wholes = (found.red, found.green, found.blue)
+        case ApiError():
+            texts = (found.detail, found.message)
+    return (
+        all(isinstance(each, int | float) for each in numbers)
+        and all(isinstance(each, int) for each in wholes)
+        and all(isinstance(each, str) for each in texts)
+        and not any(_CONTROL.search(each) for each in known.stored)
+    )
 
 
 _read_before = lru_cache(maxsize=256)(_read)  # what is asked for again and again; some kilobytes each

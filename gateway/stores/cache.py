@@ -36,10 +36,14 @@ _UNLOCK = "if redis.call('get', KEYS[1]) == ARGV[1] then return redis.call('del'
 
 
 class Lease:
-    """The right to find something out for everybody who waits for it. `failure` is what they are told instead."""
+    """The right to find something out for everybody who waits for it.
+
+    `failure` is what they are told instead. Where nothing was found out it is `abandoned`, and one of them has it next.
+    """
 
     def __init__(self) -> None:
         self.failure: ApiError | None = None
+        self.abandoned = False
 
 
 class ResultCache(Protocol):
@@ -49,8 +53,11 @@ class ResultCache(Protocol):
         """Return what this process itself keeps under the name."""
         ...
 
-    async def get(self, name: str) -> bytes | None:
-        """Return what is kept under the name, wherever. Meant for whoever has the lease: many ask at once."""
+    async def get(self, name: str, *, unlike: bytes | None = None) -> bytes | None:
+        """Return what is kept under the name, wherever, but not `unlike`, which has turned out to be old.
+
+        Meant for whoever has the lease, or waited for it: many ask at once.
+        """
         ...
 
     async def put(self, name: str, value: bytes, *, brief: bool = False) -> None:
@@ -116,9 +123,10 @@ class MemoryResults:
         self._kept.move_to_end(name)
         return value
 
-    async def get(self, name: str) -> bytes | None:
+    async def get(self, name: str, *, unlike: bytes | None = None) -> bytes | None:
         """See `ResultCache`."""
-        return self.near(name)
+        value = self.near(name)
+        return None if value == unlike else value
 
     async def put(self, name: str, value: bytes, *, brief: bool = False) -> None:
         """See `ResultCache`."""
@@ -150,7 +158,7 @@ class MemoryResults:
         lease = Lease()
         try:
             yield lease
-            flight.abandoned, flight.failure = False, lease.failure
+            flight.abandoned, flight.failure = lease.abandoned, lease.failure
         except ApiError as error:
             flight.abandoned, flight.failure = False, error if error.kind.status >= 500 else None
             raise
@@ -174,6 +182,15 @@ def _anew(error: ApiError) -> ApiError:
 # --- shared ---------------------------------------------------------------------------------------------------------
 
 
+@dataclass(slots=True)
+class _Lock:
+    """A lease in the shared cache: its name there, and a token that nobody else has."""
+
+    name: str
+    token: str
+    may_be_ours: bool = False
+
+
 class SharedResults:
     """Keeps results in memory and, for the other gateways, in Valkey or Redis.
 
@@ -192,6 +209,7 @@ class SharedResults:
         self._clock = clock
         self._failures = (RedisError, OSError)
         self._quiet_until = -inf
+        self._unlocking: set[asyncio.Task[None]] = set()
         # Whatever breaks off in the middle, a cancelled request included, costs the client its connection: an answer
         # that is left over must not be taken for the next one's.
         pool = BlockingConnectionPool.from_url(
@@ -208,14 +226,23 @@ class SharedResults:
         """See `ResultCache`."""
         return self._memory.near(name)
 
-    async def get(self, name: str) -> bytes | None:
+    async def get(self, name: str, *, unlike: bytes | None = None) -> bytes | None:
         """See `ResultCache`."""
-        value = self.near(name)
-        if value is None:
-            value = await self._try(lambda: self._redis.get(_RESULT + name), None)
-            if value is not None:
-                self._memory.keep(name, value, _FROM_SHARED_S)
+        value = await self._memory.get(name, unlike=unlike)
+        if value is not None:
+            return value
+        found: tuple[bytes | None, float] = await self._try(lambda: self._with_life(_RESULT + name), (None, 0.0))
+        value, life_s = found
+        if value is None or value == unlike:
+            return None
+        self._memory.keep(name, value, min(_FROM_SHARED_S, life_s))
         return value
+
+    async def _with_life(self, name: str) -> tuple[bytes | None, float]:
+        """Return a value and the seconds that it has left, in one round trip."""
+        async with self._redis.pipeline(transaction=False) as commands:
+            value, left_ms = await commands.get(name).pttl(name).execute()
+        return value, inf if left_ms < 0 else left_ms / 1000
 
     async def put(self, name: str, value: bytes, *, brief: bool = False) -> None:
         """See `ResultCache`."""
@@ -230,28 +257,47 @@ class SharedResults:
             if lease is None:
                 yield None
                 return
-            token = secrets.token_hex(8)
-            locked = False
+            lock = _Lock(_LEASE + name, secrets.token_hex(8))
             try:
-                locked = await self._lock(name, token)
+                await self._lock(name, lock)
                 yield lease
             finally:
-                if locked:  # even while it is left alone: other gateways would wait until the lease has ended by itself
-                    self._quiet_until = -inf
-                    await self._try(lambda: self._redis.eval(_UNLOCK, 1, _LEASE + name, token), None)
+                if lock.may_be_ours and not await self._unlock(lock):
+                    again = asyncio.create_task(self._unlock_later(lock))
+                    self._unlocking.add(again)
+                    again.add_done_callback(self._unlocking.discard)
 
-    async def _lock(self, name: str, token: str) -> bool:
-        """Wait until no other gateway has the lease or it has put a result; tell whether it is ours now."""
-        life_ms = max(1, round(self._settings.lease_s * 1000))
+    async def _lock(self, name: str, lock: _Lock) -> None:
+        """Wait until no other gateway has the lease or it has put a result; `lock` says whether it may be ours now."""
         give_up_at, pause_s = self._clock() + self._settings.lease_s, _POLL_S[0]
         known = await self._try(lambda: self._redis.exists(_RESULT + name), 0)
         while self._clock() < give_up_at:
-            locked: Any = await self._try(lambda: self._redis.set(_LEASE + name, token, nx=True, px=life_ms), _NOBODY)
+            locked = await self._try(lambda: self._asked_for(lock), _NOBODY)
             if locked or (not known and await self._try(lambda: self._redis.exists(_RESULT + name), 0)):
-                return locked is True
+                return
             await asyncio.sleep(pause_s)
             pause_s = min(_POLL_S[1], 2 * pause_s)
-        return False
+
+    async def _asked_for(self, lock: _Lock) -> Any:
+        """Ask for the lease once. Whatever breaks off here may have reached the server."""
+        lock.may_be_ours = True
+        life_ms = max(1, round(self._settings.lease_s * 1000))
+        locked = await self._redis.set(lock.name, lock.token, nx=True, px=life_ms)
+        lock.may_be_ours = bool(locked)
+        return locked
+
+    async def _unlock(self, lock: _Lock) -> bool:
+        """Give the lease back, where it is ours; False when nobody knows whether that worked.
+
+        Not even a cache that is left alone is spared: other gateways would wait until the lease has ended by itself.
+        """
+        self._quiet_until = -inf
+        told = await self._try(lambda: self._redis.eval(_UNLOCK, 1, lock.name, lock.token), _NOBODY)
+        return told is not _NOBODY
+
+    async def _unlock_later(self, lock: _Lock) -> None:
+        await asyncio.sleep(_QUIET_S)
+        await self._unlock(lock)
 
     async def _try(self, command: Callable[[], Awaitable[Any]], otherwise: Any) -> Any:
         if self._clock() < self._quiet_until:
@@ -270,6 +316,7 @@ class SharedResults:
 
     async def close(self) -> None:
         """See `ResultCache`."""
+        await asyncio.gather(*self._unlocking)
         await self._redis.aclose()
 
 

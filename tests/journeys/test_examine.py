@@ -201,6 +201,44 @@ async def test_200_questions_about_one_new_object_cost_one_download_and_one_deco
     assert (decoded["score"], store.sent, store.answered) == (1, len(PHOTO), Counter({200: 1, 304: 199}))
 
 
+async def test_when_the_first_client_holds_the_answer_one_of_the_others_finds_it_out(
+    store: FakeStore, scorer_address: str, decoded: Counter[str]
+) -> None:
+    store.objects["/demo/a.jpg"] = PHOTO
+    async with running_gateway(store.endpoint, scorer_address) as before:
+        held = (await assess(before, "a.jpg", OSS))[1]["ETag"]
+    decoded.clear()
+    store.answered.clear()
+    async with running_gateway(store.endpoint, scorer_address) as gateway:  # which remembers nothing
+        store.open_gate.clear()
+        leader = asyncio.create_task(assess(gateway, "a.jpg", OSS, headers={"If-None-Match": held}))
+        await asyncio.sleep(0.2)
+        asking = asyncio.create_task(at_once(gateway, store, 20))
+        assert ((await leader)[0], await asking) == (304, [200] * 20)
+    assert (decoded["score"], store.answered[200], store.answered[304]) == (1, 1, 20)
+
+
+async def test_what_serves_only_the_first_ones_question_is_found_out_once_for_the_others(
+    gateway: GatewayUnderTest, store: FakeStore, decoded: Counter[str]
+) -> None:
+    store.objects["/demo/tiny.png"] = photo(160, 120, "PNG")
+    store.open_gate.clear()
+    leader = asyncio.create_task(assess(gateway, "tiny.png", COS))
+    await asyncio.sleep(0.2)
+    assert await at_once(gateway, store, 20, "tiny.png") == [200] * 20
+    assert ((await leader)[0], decoded["score"]) == (200, 2)
+
+
+async def test_an_object_that_was_written_again_with_the_same_bytes_tells_when(
+    gateway: GatewayUnderTest, store: FakeStore, decoded: Counter[str]
+) -> None:
+    await assess(gateway, "a.jpg", OSS)
+    store.told = {"Last-Modified": "Tue, 24 Nov 2026 05:01:25 GMT", "x-amz-storage-class": "STANDARD_IA"}
+    _, headers, _ = await assess(gateway, "a.jpg", OSS)
+    assert (headers["Last-Modified"], headers["x-oss-storage-class"]) == (store.told["Last-Modified"], "IA")
+    assert (decoded["score"], store.answered[304]) == (1, 1)
+
+
 async def test_many_who_meet_a_changed_object_cost_one_decode(
     gateway: GatewayUnderTest, store: FakeStore, decoded: Counter[str]
 ) -> None:

@@ -1,7 +1,8 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -18,6 +19,9 @@ from gateway.errors import (
 )
 from gateway.journeys.remembered import Remembered, decode, encode
 from gateway.report import AverageColour, Flags, ImageInfo, QualityReport, Result
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 STORED = StoredObject('"tag"', "Sat, 21 Nov 2026 05:01:25 GMT", "STANDARD_IA", "v\udcff")
 REPORT = QualityReport(
@@ -80,6 +84,39 @@ GOOD: dict[str, Any] = json.loads(encode("name", Remembered(STORED, REPORT)))
 )
 def test_anything_else_is_not_believed(value: bytes) -> None:
     assert decode("name", value) is None
+
+
+def changed(remembered: Remembered, change: Callable[[dict[str, Any]], object]) -> bytes:
+    """What would be kept, but for a change of the document."""
+    document: dict[str, Any] = json.loads(encode("name", remembered))
+    change(document)
+    return json.dumps(document, separators=(",", ":")).encode()
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        *(lambda d, n=name: d["outcome"]["document"].update({n: None}) for name in asdict(REPORT)),
+        *(lambda d, n=name: d["outcome"]["document"].update({n: "1"}) for name in ("score", "clarity", "width")),
+        lambda d: d["outcome"]["document"]["sub_scores"].update(focus="1"),
+        lambda d: d["outcome"]["document"]["measures"].update(edge_width=[]),
+        lambda d: d["outcome"]["document"]["flags"].update(long_image="no"),
+        lambda d: d["outcome"]["document"]["reasons"].append(1),
+        lambda d: d["stored"].update(etag='"a"\r\nSet-Cookie: a'),
+        lambda d: d["stored"].update(last_modified=1),
+        lambda d: d["stored"].update(more="than was written"),
+        lambda d: d.update(more="than was written"),
+    ],
+)
+def test_a_value_of_another_type_is_not_believed(change: Callable[[dict[str, Any]], object]) -> None:
+    assert decode("name", changed(Remembered(STORED, REPORT), lambda _: None)) is not None
+    assert decode("name", changed(Remembered(STORED, REPORT), change)) is None
+
+
+def test_an_errors_words_and_depths_without_end_are_not_believed_either() -> None:
+    refused = Remembered(STORED, ApiError(NOT_AN_IMAGE, "detail"))
+    assert decode("name", changed(refused, lambda d: d["outcome"]["error"].update(detail=1))) is None
+    assert decode("name", b"[" * 200_000) is None
 
 
 def test_a_value_under_another_name_is_not_believed() -> None:
