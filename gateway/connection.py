@@ -249,6 +249,8 @@ class Connection(BaseProtocol):
             while self._waiting:
                 incoming = self._next()
                 self._answering = True
+                if not await self._has_sent():
+                    return
                 await self._answer(incoming)
                 stays_open = await _is_read(incoming.content) and incoming.stays_open and not self._finishing
                 self._answering = False
@@ -265,6 +267,18 @@ class Connection(BaseProtocol):
             self.task = None
             if self.transport is None:
                 self._connections.discard(self)
+
+    async def _has_sent(self) -> bool:
+        """Wait until all earlier answers are with the kernel; False when their client has gone.
+
+        An answer that has to be cut short takes with it what still waits here.
+        """
+        if self.transport is not None and self.transport.get_write_buffer_size():
+            try:
+                await self.flushed()
+            except ConnectionError:
+                return False
+        return True
 
     def _next(self) -> Incoming:
         """Take the next request out of the queue, and room for another one from the client."""

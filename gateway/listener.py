@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 _log = logging.getLogger("gateway")
 _IDLE_S = 75.0  # how long a connection on which nothing is asked stays open
 _LOOK_EVERY_S = 5.0
+_DRAIN_LOOK_S = 0.05
 # A method as it could be, at the start of the bytes that the parser quotes.
 _METHOD = re.compile(r"\bb['\"][!#$%&*+.^_`|~0-9A-Za-z-]+ ")
 
@@ -63,7 +64,9 @@ class PublicServer:
             connection.finish()
 
     async def shutdown(self, limit_s: float) -> None:
-        """Let running requests end for so many seconds, then cut them off."""
+        """Let running requests end, and clients take their answers, for so many seconds; then cut them off."""
+        clock = asyncio.get_running_loop().time
+        give_up_at = clock() + limit_s
         tasks = [connection.task for connection in self.connections if connection.task]
         if tasks:
             _, late = await asyncio.wait(tasks, timeout=limit_s)
@@ -73,6 +76,11 @@ class PublicServer:
             await asyncio.gather(*late, return_exceptions=True)
         for connection in [*self.connections]:
             connection.finish()
+        # What was written may still wait here for a slow client.
+        while self.connections and clock() < give_up_at:  # noqa: ASYNC110 # no event says that the last of many is gone
+            await asyncio.sleep(_DRAIN_LOOK_S)
+        for connection in [*self.connections]:
+            connection.cut()
 
     async def close_silent(self, limit_s: float) -> None:
         """Close, for ever, connections on which no request has got anywhere for `limit_s` seconds.

@@ -266,12 +266,15 @@ def read_head(request: Incoming) -> RequestHead:
 
     Raises INVALID_URI for a target that is not plain ASCII, holds a fragment or too many parameters, or has neither
     origin form nor absolute form; INVALID_REQUEST for a head without one Host, with bytes that cannot be sent on, or
-    of another HTTP than 1; METHOD_NOT_ALLOWED for CONNECT.
+    of another HTTP than 1, or with a length that no body can have; METHOD_NOT_ALLOWED for CONNECT.
     """
     if request.version.major != 1:  # the parser lets 0.9 and 2.0 through as well
         raise ApiError(
             INVALID_REQUEST, f"HTTP/{request.version.major}", message="Only HTTP/1.0 and HTTP/1.1 are spoken."
         )
+    if not request.has_body and request.headers.get("Content-Length", "").strip("0"):
+        request.stays_open = False  # the parser takes 2^64 - 1 for no body, and all that comes for one
+        raise ApiError(INVALID_REQUEST, "a length beyond all lengths", message="The Content-Length is too large.")
     if request.method == "CONNECT":
         raise ApiError(METHOD_NOT_ALLOWED, "CONNECT")
     fields = [

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
@@ -50,9 +51,9 @@ class Client:
 
 @asynccontextmanager
 async def serving(
-    handle: Callable[[Exchange], Awaitable[None]],
+    handle: Callable[[Exchange], Awaitable[None]], client_buffer_bytes: int | None = None
 ) -> AsyncIterator[tuple[PublicServer, Client]]:
-    """Serve with a handler of exchanges; yield the server, and a client of it."""
+    """Serve with a handler of exchanges; yield the server, and a client of it, whose kernel may take but so much."""
 
     async def answer(incoming: Incoming) -> None:
         exchange = Exchange(incoming, 0)
@@ -62,7 +63,12 @@ async def serving(
     server = PublicServer(answer, lambda error: Rendered(error.kind.status, (), b"unreadable"))
     async with served(server) as url:
         host, _, port = url.removeprefix("http://").partition(":")
-        reader, writer = await asyncio.open_connection(host, int(port))
+        own = socket.socket()
+        own.setblocking(False)  # noqa: FBT003 # the standard library's
+        if client_buffer_bytes:
+            own.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, client_buffer_bytes)
+        await asyncio.get_running_loop().sock_connect(own, (host, int(port)))
+        reader, writer = await asyncio.open_connection(sock=own)
         try:
             yield server, Client(reader, writer)
         finally:
@@ -94,6 +100,12 @@ async def test_what_a_client_asks_ahead_of_the_answers_stays_with_it() -> None:
 async def connections(server: PublicServer) -> list[Connection]:
     await eventually(lambda: bool(server.connections))
     return [*server.connections]
+
+
+def narrow(connection: Connection) -> None:
+    """Let the kernel hold little of what its client does not take."""
+    assert connection.transport is not None
+    connection.transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)
 
 
 async def test_a_malformed_chunk_fails_whoever_reads_the_body_at_once() -> None:
@@ -198,6 +210,65 @@ async def test_what_overruns_the_drain_is_cut_and_stopped() -> None:
         assert stopped.is_set()
         assert await client.rest() == b""
         await eventually(lambda: not server.connections)
+
+
+async def test_what_a_client_has_not_taken_yet_is_waited_for() -> None:
+    body = bytes(60_000)  # less than is held back before a handler has to wait
+
+    async def handle(exchange: Exchange) -> None:
+        await exchange.send(text(body))
+
+    async with serving(handle, 4096) as (server, client):
+        (connection,) = await connections(server)
+        narrow(connection)
+        client.writer.transport.pause_reading()  # type: ignore[attr-defined]
+        client.writer.write(GET)
+        await eventually(lambda: connection.progress().requests == 1 and connection.task is None)
+        server.pre_shutdown()
+        stopping = asyncio.create_task(server.shutdown(5))
+        await asyncio.sleep(0.2)
+        assert not stopping.done()
+        client.writer.transport.resume_reading()  # type: ignore[attr-defined]
+        assert await client.answer() == body
+        await asyncio.wait_for(stopping, 5)
+        assert not server.connections
+
+
+async def test_what_a_client_never_takes_is_cut_with_the_drain() -> None:
+    async def handle(exchange: Exchange) -> None:
+        await exchange.send(text(bytes(60_000)))
+
+    async with serving(handle, 4096) as (server, client):
+        (connection,) = await connections(server)
+        narrow(connection)
+        client.writer.transport.pause_reading()  # type: ignore[attr-defined]
+        client.writer.write(GET)
+        await eventually(lambda: connection.progress().untaken_bytes > 0 and connection.task is None)
+        server.pre_shutdown()
+        await asyncio.wait_for(server.shutdown(0.2), 5)
+        await eventually(lambda: not server.connections)
+
+
+async def test_an_answer_that_is_cut_short_leaves_the_one_before_it_whole() -> None:
+    body = bytes(60_000)
+    answered: list[int] = []
+
+    async def handle(exchange: Exchange) -> None:
+        if not answered:
+            answered.append(1)
+            await exchange.send(text(body))
+            return
+        await exchange.begin(200, None, LENGTH)
+        exchange.abort()
+
+    async with serving(handle, 4096) as (server, client):
+        (connection,) = await connections(server)
+        narrow(connection)
+        client.writer.transport.pause_reading()  # type: ignore[attr-defined]
+        client.writer.write(GET + GET)
+        await asyncio.sleep(0.2)
+        client.writer.transport.resume_reading()  # type: ignore[attr-defined]
+        assert await client.answer() == body
 
 
 async def test_a_connection_on_which_nothing_is_asked_ends_before_one_that_waits_for_its_answer(

@@ -267,6 +267,7 @@ SMUGGLED = b"GET /demo/b HTTP/1.1\r\nHost: x\r\n\r\n"
         b"Content-Length: 3, 4\r\n",
         b"Content-Length: +3\r\n",
         b"Content-Length: -1\r\n",
+        b"Content-Length: 18446744073709551615\r\n",
         b"Transfer-Encoding: chunked, identity\r\n",
         b"Transfer-Encoding : chunked\r\n",
         b"X-Folded: a\r\n b\r\nContent-Length : 3\r\n",
