@@ -178,7 +178,7 @@ def parse_keys(
     """
     try:
         document = tomllib.loads(text)
-    except (tomllib.TOMLDecodeError, RecursionError) as error:
+    except (ValueError, RecursionError) as error:  # a number of too many digits is a mere ValueError
         raise KeyFileError(f"not valid TOML: {error}") from None
     parser = _Parser(read_secret_file, open_sealed, upstreams)
     parser.refuse_unknown(document, {"identity"}, "the file")
@@ -295,7 +295,11 @@ class _Parser:
         if expires is None:
             return None
         if isinstance(expires, datetime) and expires.tzinfo:
-            return expires.astimezone(UTC)
+            try:
+                return expires.astimezone(UTC)
+            except OverflowError:  # at the ends of the calendar an offset leads out of it
+                self.mistakes.append(f"{where}: 'expires' is no date and time of the years 1 to 9999 in UTC")
+                return None
         self.mistakes.append(f"{where}: 'expires' must be a date and time with an offset")
         return None
 

@@ -86,7 +86,7 @@ def _stamp(status: os.stat_result) -> tuple[int, ...]:
 def _stamp_of(path: Path) -> tuple[int, ...] | None:
     try:
         return _stamp(path.stat())
-    except OSError:
+    except (OSError, ValueError):  # ValueError: a name with a NUL in it is nobody's
         return None
 
 

@@ -276,11 +276,15 @@ def test_a_plain_secret_is_refused_with_the_reason_given_and_other_secrets_are_n
     assert parsed(sealed, plain_refused="others may read it")["AK1"].secret == Secret("s1")
 
 
+KEY = "[[identity]]\nname='n'\n[[identity.key]]\nid='A'\n"
+
+
 @pytest.mark.parametrize(
     ("text", "words"),
     [
         ("[[identity", "not valid TOML"),
         ("identity = " + "[" * 5000, "not valid TOML"),
+        ("identity = " + "1" * 5000, "not valid TOML"),
         ("[other]", "the file: unknown key 'other'"),
         ("identity = 3", "must be a list of tables"),
         ("[[identity]]\n[[identity.key]]\nid='A'\nsecret='x'\nsecret_file='y'", "exactly one of"),
@@ -288,6 +292,8 @@ def test_a_plain_secret_is_refused_with_the_reason_given_and_other_secrets_are_n
         ("[[identity]]\nname='n'\n[[identity.key]]\nid='A'\nsecret_file='empty'", "is empty"),
         ("[[identity]]\nname='n'\n[[identity.key]]\nid='A'\nsecret='x'\n[[identity.key]]\nid='A'\nsecret='x'", "twice"),
         ("[[identity]]\nname='n'\n[[identity.key]]\nid='A'\nsecret='x'\nexpires=3", "with an offset"),
+        (f"{KEY}secret='x'\nexpires=9999-12-31T23:59:59-08:00", "key 'A': 'expires' is no date"),
+        (f"{KEY}secret='x'\nexpires=0001-01-01T00:00:00+01:00", "key 'A': 'expires' is no date"),
         ("[[identity]]\nname='n'\nspeed=3", "unknown key 'speed'"),
         ("[[identity]]\nname='n'\nscore_headers='yes'", "identity 1 (n): score_headers must be true or false"),
         ("[[identity]]\nname='n'\nupstream=''", "'upstream' must be a non-empty text"),

@@ -140,3 +140,13 @@ def test_keys_without_a_file_stay() -> None:
     keys.reload()
     assert not keys.reloadable
     assert not keys.differs(keys.look())
+
+
+def test_a_secret_file_whose_name_no_file_can_have_is_a_mistake_and_looking_for_it_goes_on(tmp_path: Path) -> None:
+    keys = opened(key_file(tmp_path))
+    key_file(tmp_path, 'secret_file = "a\\u0000b"')
+    with pytest.raises(KeyFileError, match="key 'AK': embedded null"):
+        keys.reload()
+    assert not keys.differs(keys.look())
+    key_file(tmp_path)
+    assert keys.differs(keys.look())
