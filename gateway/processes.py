@@ -105,6 +105,8 @@ def _bind(host: str, port: int, *, shared: bool) -> socket.socket:
         family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
     except OSError as error:
         raise StartError(f"Cannot listen on {host}:{port}: {error.strerror}.") from None
+    except ValueError:  # too long, say, to ask anybody for
+        raise StartError(f"Cannot listen on {host}:{port}: that is no name of a host.") from None
     bound = socket.socket(family, kind, protocol)
     bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     if shared:

@@ -215,6 +215,8 @@ def default_dialect(settings: Settings) -> str:
 
 _MAX_PUBLIC_HOSTS = 8
 _MAX_ENCODINGS = 4
+_MAX_QUEUE = 65_535  # the kernel lets none be longer
+_PORT = re.compile("[0-9]{1,5}")
 _STYLE_NAME = re.compile("[A-Za-z0-9_.-]{1,63}")
 _SHORT = {
     "GATEWAY_LISTEN": ("server", "listen"),
@@ -255,7 +257,7 @@ def _read_file(path: Path, mistakes: list[str]) -> dict[str, Any]:
         table = tomllib.loads(path.read_text())
     except OSError as error:
         mistakes.append(f"cannot read {path}: {error.strerror}")
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except (ValueError, RecursionError) as error:  # bad bytes, too many digits, too many brackets
         mistakes.append(f"{path} is not valid TOML: {error}")
     else:
         _anchor_files(table, path.parent)
@@ -288,10 +290,12 @@ def _from_environment(environ: Mapping[str, str], mistakes: list[str]) -> Iterat
 
 def _secret_file(variable: str, path: str, mistakes: list[str]) -> str:
     try:
-        return Path(path).read_text().strip()
+        return Path(path).read_text("utf-8").strip()
     except OSError as error:
         mistakes.append(f"{variable}: cannot read {path}: {error.strerror}")
-        return ""
+    except UnicodeDecodeError:
+        mistakes.append(f"{variable}: {path} is not UTF-8 text")
+    return ""
 
 
 def _put(table: dict[str, Any], place: tuple[str, ...], value: str) -> None:
@@ -330,6 +334,8 @@ def contradictions(settings: Settings) -> Iterator[str]:
     yield from telemetry_contradictions(settings.telemetry)
     if settings.server.workers < 1:
         yield "server.workers: must be at least 1"
+    if settings.server.scorer_queue > _MAX_QUEUE:
+        yield f"server.scorer_queue: must not be more than {_MAX_QUEUE}"
 
 
 def _bucket_contradictions(settings: Settings) -> Iterator[str]:
@@ -362,7 +368,7 @@ def _style_contradictions(bucket: str, styles: Mapping[str, str]) -> Iterator[st
 def split_listen(text: str) -> tuple[str, int] | None:
     """Split `HOST:PORT` (or `[v6]:PORT`); None when it is not that."""
     host, colon, port = text.rpartition(":")
-    if not colon or not host or not port.isdigit() or int(port) > 65_535:
+    if not colon or not host or not _PORT.fullmatch(port) or int(port) > 65_535:
         return None
     return host.strip("[]"), int(port)
 

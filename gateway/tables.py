@@ -47,7 +47,7 @@ def _convert_plain(kind: Any, value: Any) -> Any:
         return words.get(value) if kind is bool and isinstance(value, bool | str) else None
     try:
         number = kind(value)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):  # OverflowError: larger than any float
         return None
     return number if number >= 0 and (kind is float or not isinstance(value, float)) else None
 

@@ -103,6 +103,10 @@ def test_every_mistake_is_named_at_once(tmp_path: Path) -> None:
         ({**STORE, "dialects": {"cos": {"strict_limits": "very"}}}, "dialects.cos.strict_limits: must be true or"),
         ({**STORE, "limits": {"formats": ["jpeg", "jpg"]}}, "limits.formats: there is no 'jpg'"),
         ({**STORE, "server": 3}, "server: must be a table"),
+        ({**STORE, "server": {"drain_s": 10**400}}, "server.drain_s: must be a number that is not negative"),
+        ({**STORE, "server": {"workers": float("inf")}}, "server.workers: must be a whole number"),
+        ({**STORE, "server": {"listen": "127.0.0.1:²"}}, "server.listen: must be HOST:PORT"),
+        ({**STORE, "server": {"scorer_queue": 10**20}}, "server.scorer_queue: must not be more than 65535"),
     ],
 )
 def test_a_contradiction_is_named(table: dict[str, object], words: str) -> None:
@@ -111,7 +115,11 @@ def test_a_contradiction_is_named(table: dict[str, object], words: str) -> None:
     assert words in str(caught.value)
 
 
-@pytest.mark.parametrize("text", ["[server", "\xff"])
+@pytest.mark.parametrize(
+    "text",
+    ["[server", "\xff", f"x={'[' * 2000}{']' * 2000}", f"x={'1' * 5000}"],
+    ids=["cut", "bytes", "brackets", "digits"],
+)
 def test_a_file_that_is_not_toml_is_named(tmp_path: Path, text: str) -> None:
     path = tmp_path / "bad.toml"
     path.write_bytes(text.encode("latin-1"))
@@ -119,6 +127,12 @@ def test_a_file_that_is_not_toml_is_named(tmp_path: Path, text: str) -> None:
         load(path, {})
     with pytest.raises(SettingsError, match="cannot read"):
         load(tmp_path / "gone.toml", {})
+
+
+def test_a_secret_in_a_file_that_is_no_text_is_named_and_not_shown(tmp_path: Path) -> None:
+    (tmp_path / "secret").write_bytes(b"hush\xff")
+    with pytest.raises(SettingsError, match="^GATEWAY_KEYS__MASTER_KEY_FILE: .*/secret is not UTF-8 text$"):
+        load(None, {"GATEWAY_KEYS__MASTER_KEY_FILE": str(tmp_path / "secret")}, STORE)
 
 
 def test_the_commented_sample_is_a_good_configuration() -> None:
@@ -162,7 +176,7 @@ def test_shown_settings_hide_the_secret() -> None:
 
 @pytest.mark.parametrize(
     ("text", "parts"),
-    [("h:1", ("h", 1)), ("[::]:9", ("::", 9)), (":1", None), ("h", None), ("h:x", None), ("h:99999", None)],
+    [("h:1", ("h", 1)), ("[::]:9", ("::", 9)), (":1", None), ("h", None), ("h:x", None), ("h:99999", None), ("h:²", None), (f"h:{'1' * 5000}", None)],
 )
 def test_an_address_to_listen_on_is_host_and_port(text: str, parts: tuple[str, int] | None) -> None:
     assert split_listen(text) == parts

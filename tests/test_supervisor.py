@@ -39,6 +39,12 @@ def test_a_taken_port_is_one_clear_sentence() -> None:
                 listen("127.0.0.1", port, count)
 
 
+@pytest.mark.parametrize("host", ["a" * 70, "a..b"])
+def test_a_host_that_nobody_can_be_asked_for_is_one_clear_sentence(host: str) -> None:
+    with pytest.raises(StartError, match=r"^Cannot listen on a.*:1: that is no name of a host\.$"):
+        listen(host, 1)
+
+
 def test_several_gateways_share_a_port() -> None:
     sockets = listen("127.0.0.1", 0, 3)
     assert len({each.getsockname() for each in sockets}) == 1
