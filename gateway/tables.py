@@ -21,8 +21,10 @@ def convert(kind: Any, value: Any, where: str, mistakes: list[str]) -> Any:
     elif origin is Literal and value in get_args(kind):
         return value
     elif origin not in (None, Literal, Union, types.UnionType):
-        rows = value if isinstance(value, dict) else {}
-        return {name: convert(get_args(kind)[1], row, f"{where}.{name}", mistakes) for name, row in rows.items()}
+        if isinstance(value, dict):
+            return {name: convert(get_args(kind)[1], row, f"{where}.{name}", mistakes) for name, row in value.items()}
+        mistakes.append(f"{where}: must be a table")
+        return None
     elif origin is None and (converted := _convert_plain(kind, value)) is not None:
         return converted
     wanted = " or ".join(map(repr, get_args(kind))) if origin is Literal else _WANTED.get(kind, "a list of texts")

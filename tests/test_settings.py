@@ -103,6 +103,12 @@ def test_every_mistake_is_named_at_once(tmp_path: Path) -> None:
         ({**STORE, "dialects": {"cos": {"strict_limits": "very"}}}, "dialects.cos.strict_limits: must be true or"),
         ({**STORE, "limits": {"formats": ["jpeg", "jpg"]}}, "limits.formats: there is no 'jpg'"),
         ({**STORE, "server": 3}, "server: must be a table"),
+        ({"upstream": "http://s"}, "upstream: must be a table"),
+        ({"upstream": {"m": "http://s"}}, "upstream.m: must be a table"),
+        ({**STORE, "buckets": "photos"}, "buckets: must be a table"),
+        ({**STORE, "clouds": [1]}, "clouds: must be a table"),
+        ({**STORE, "clouds": {"c": {"bucket": "b", "presets": ["p"]}}}, "clouds.c.presets: must be a table"),
+        ({**STORE, "buckets": {"b": {"styles": "image/score"}}}, "buckets.b.styles: must be a table"),
         ({**STORE, "server": {"drain_s": 10**400}}, "server.drain_s: must be a number that is not negative"),
         ({**STORE, "server": {"workers": float("inf")}}, "server.workers: must be a whole number"),
         ({**STORE, "server": {"listen": "127.0.0.1:²"}}, "server.listen: must be HOST:PORT"),
@@ -113,6 +119,11 @@ def test_a_contradiction_is_named(table: dict[str, object], words: str) -> None:
     with pytest.raises(SettingsError) as caught:
         load(None, {}, table)
     assert words in str(caught.value)
+
+
+def test_a_text_of_the_environment_is_no_table() -> None:
+    with pytest.raises(SettingsError, match=r"^buckets\.b\.styles: must be a table$"):
+        load(None, {"GATEWAY_BUCKETS__B__STYLES": "x"}, {**STORE})
 
 
 @pytest.mark.parametrize(
@@ -132,7 +143,7 @@ def test_a_file_that_is_not_toml_is_named(tmp_path: Path, text: str) -> None:
 def test_a_secret_in_a_file_that_is_no_text_is_named_and_not_shown(tmp_path: Path) -> None:
     (tmp_path / "secret").write_bytes(b"hush\xff")
     with pytest.raises(SettingsError, match="^GATEWAY_KEYS__MASTER_KEY_FILE: .*/secret is not UTF-8 text$"):
-        load(None, {"GATEWAY_KEYS__MASTER_KEY_FILE": str(tmp_path / "secret")}, STORE)
+        load(None, {"GATEWAY_KEYS__MASTER_KEY_FILE": str(tmp_path / "secret")}, {**STORE})
 
 
 def test_the_commented_sample_is_a_good_configuration() -> None:
