@@ -121,6 +121,26 @@ def test_a_contradiction_is_named(table: dict[str, object], words: str) -> None:
     assert words in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    "endpoint",
+    [
+        *("http://", "http:///x", "http://h:99999", "http://h:0", "http://h:x", "http://h:²", "http://[::1", "http://[z]"),
+        *("http://h?x", "http://h/?", "http://h#x", "http://u:hush@h", "http://h h", "http://h/a b", "http://h\n"),
+        *("http://h\\x", "http://bücher", "http://a..b", f"http://{'a' * 64}"),
+    ],
+)
+def test_an_endpoint_to_which_no_request_can_go_is_named(endpoint: str) -> None:
+    words = r"^upstream\.m\.endpoint, endpoints: must be a scheme and a host, .* and with neither user nor query$"
+    for row in ({"endpoint": endpoint}, {"endpoint": "http://h", "endpoints": ["http://i", endpoint]}):
+        with pytest.raises(SettingsError, match=words):
+            load(None, {}, {"upstream": {"m": row}})
+
+
+@pytest.mark.parametrize("endpoint", ["http://h:65535/base/path/", "https://[::1]:9000", "http://a_b", "http://h:"])
+def test_an_endpoint_may_have_a_port_and_the_beginning_of_a_path(endpoint: str) -> None:
+    assert load(None, {}, {"upstream": {"m": {"endpoint": endpoint}}}).upstream["m"].endpoint == endpoint
+
+
 def test_a_text_of_the_environment_is_no_table() -> None:
     with pytest.raises(SettingsError, match=r"^buckets\.b\.styles: must be a table$"):
         load(None, {"GATEWAY_BUCKETS__B__STYLES": "x"}, {**STORE})

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
+from urllib.parse import urlsplit
 
 from gateway.credentials import Secret
 
@@ -34,8 +35,14 @@ class UpstreamSettings:
 def upstream_contradictions(upstreams: Mapping[str, UpstreamSettings]) -> Iterator[str]:
     """Yield each mistake, with its setting's name."""
     for name, upstream in upstreams.items():
-        if not all(each.startswith(("http://", "https://")) for each in (upstream.endpoint, *upstream.endpoints)):
+        endpoints = (upstream.endpoint, *upstream.endpoints)
+        if not all(each.startswith(("http://", "https://")) for each in endpoints):
             yield f"upstream.{name}.endpoint, endpoints: must start with http:// or https://"
+        elif not all(map(_is_address, endpoints)):
+            yield (
+                f"upstream.{name}.endpoint, endpoints: must be a scheme and a host, with a port or a path if need be, "
+                "and with neither user nor query"
+            )
         if bool(upstream.access_key) != bool(upstream.secret.reveal()):
             yield f"upstream.{name}: access_key and secret are needed together (or neither, for the provider chain)"
         for limit in ("connect_timeout_s", "response_timeout_s"):
@@ -45,3 +52,13 @@ def upstream_contradictions(upstreams: Mapping[str, UpstreamSettings]) -> Iterat
             yield f"upstream.{name}.breaker_pause_s: must not be 0 (breaker_failures = 0 switches the breaker off)"
         if upstream.retry_share > 1:
             yield f"upstream.{name}.retry_share: must not be more than 1"
+
+
+def _is_address(url: str) -> bool:
+    """Tell whether requests can go there: a host that can be one, a port of 1 to 65535, the beginning of a path."""
+    try:
+        parts = urlsplit(url)
+        is_place = bool((parts.hostname or "").encode("idna")) and parts.port != 0
+    except ValueError:  # of a bracket, of a port, of a host too long to ask anybody for
+        return False
+    return is_place and "@" not in parts.netloc and url.isascii() and url.isprintable() and not {*url} & {*" ?#\\"}
