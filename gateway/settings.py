@@ -61,7 +61,7 @@ class Server:
     scorer_max_jobs: int = 1000  # a scorer is replaced after so many pictures
     explain_refusals: bool = False  # a 403 for a wrong signature says how it was read and what would have matched
     spool_bytes: int = 67_108_864  # of a body without a Content-Length, kept aside; more goes to the store in parts
-    silence_s: float = 90.0  # a connection on which no request gets anywhere for so long is closed
+    silence_s: float = 90.0  # a connection on which no request gets anywhere for so long is closed; at least 0.1
     drain_pause_s: float = 0.0  # after SIGTERM: /readyz says no for so long before the port closes
     drain_s: float = 20.0  # how long running requests may go on after SIGTERM
 
@@ -215,6 +215,7 @@ def default_dialect(settings: Settings) -> str:
 
 _MAX_PUBLIC_HOSTS = 8
 _MAX_ENCODINGS = 4
+_MIN_SILENCE_S = 0.1  # each connection is looked at twice in that time
 _MAX_QUEUE = 65_535  # the kernel lets none be longer
 _PORT = re.compile("[0-9]{1,5}")
 _STYLE_NAME = re.compile("[A-Za-z0-9_.-]{1,63}")
@@ -334,6 +335,8 @@ def contradictions(settings: Settings) -> Iterator[str]:
     yield from telemetry_contradictions(settings.telemetry)
     if settings.server.workers < 1:
         yield "server.workers: must be at least 1"
+    if settings.server.silence_s < _MIN_SILENCE_S:
+        yield f"server.silence_s: must be at least {_MIN_SILENCE_S}"
     if settings.server.scorer_queue > _MAX_QUEUE:
         yield f"server.scorer_queue: must not be more than {_MAX_QUEUE}"
 

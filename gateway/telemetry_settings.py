@@ -27,7 +27,7 @@ class TelemetrySettings:
     otlp_metrics_s: float = 30.0  # between two sendings of the metrics
     trace_share: float = 0.1  # of the requests without a traceparent; of those with one, each that is sampled is told
     new_traces: bool = False  # a request without a W3C traceparent gets one on its way to the store
-    store_check_s: float = 5.0  # between two looks whether the stores answer; 0: they are not asked
+    store_check_s: float = 5.0  # between two looks whether the stores answer, at least 0.1; 0: they are not asked
     # /readyz also says no when no store answers any more; else only until one has answered for the first time
     unready_without_store: bool = False
 
@@ -38,6 +38,8 @@ def telemetry_contradictions(settings: TelemetrySettings) -> Iterator[str]:
         yield "telemetry.sample: must be between 0 and 1"
     if settings.slow_s < 0 or settings.store_check_s < 0:
         yield "telemetry.slow_s, store_check_s: must not be negative"
+    if 0 < settings.store_check_s < 0.1:
+        yield "telemetry.store_check_s: must be at least 0.1, or 0 (the stores are not asked)"
     if not 0 <= settings.trace_share <= 1:
         yield "telemetry.trace_share: must be between 0 and 1"
     if settings.otlp_metrics_s < 1:
