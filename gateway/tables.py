@@ -20,14 +20,11 @@ def convert(kind: Any, value: Any, where: str, mistakes: list[str]) -> Any:
             return tuple(items)
     elif origin is Literal and value in get_args(kind):
         return value
-    elif origin not in (None, Literal, Union, types.UnionType):
-        if isinstance(value, dict):
-            return {name: convert(get_args(kind)[1], row, f"{where}.{name}", mistakes) for name, row in value.items()}
-        mistakes.append(f"{where}: must be a table")
-        return None
+    elif origin not in (None, Literal, Union, types.UnionType) and isinstance(value, dict):
+        return {name: convert(get_args(kind)[1], row, f"{where}.{name}", mistakes) for name, row in value.items()}
     elif origin is None and (converted := _convert_plain(kind, value)) is not None:
         return converted
-    wanted = " or ".join(map(repr, get_args(kind))) if origin is Literal else _WANTED.get(kind, "a list of texts")
+    wanted = " or ".join(map(repr, get_args(kind))) if origin is Literal else _WANTED.get(origin or kind, "a table")
     mistakes.append(f"{where}: must be {wanted}")
     return None
 
@@ -38,6 +35,7 @@ _WANTED = {
     bool: "true or false",
     str: "a text",
     Secret: "a text",
+    tuple: "a list of texts",
 }
 
 

@@ -128,8 +128,17 @@ def test_a_contradiction_is_named(table: dict[str, object], words: str) -> None:
 @pytest.mark.parametrize(
     "endpoint",
     [
-        *("http://", "http:///x", "http://h:99999", "http://h:0", "http://h:x", "http://h:²", "http://[::1", "http://[z]"),
-        *("http://h?x", "http://h/?", "http://h#x", "http://u:hush@h", "http://h h", "http://h/a b", "http://h\n"),
+        *("http://", "http:///x", "http://h:99999", "http://h:0", "http://h:x", "http://h:²", "http://[::1"),
+        *(
+            "http://[z]",
+            "http://h?x",
+            "http://h/?",
+            "http://h#x",
+            "http://u:hush@h",
+            "http://h h",
+            "http://h/a b",
+            "http://h\n",
+        ),
         *("http://h\\x", "http://bücher", "http://a..b", f"http://{'a' * 64}"),
     ],
 )
@@ -166,7 +175,7 @@ def test_a_file_that_is_not_toml_is_named(tmp_path: Path, text: str) -> None:
 
 def test_a_secret_in_a_file_that_is_no_text_is_named_and_not_shown(tmp_path: Path) -> None:
     (tmp_path / "secret").write_bytes(b"hush\xff")
-    with pytest.raises(SettingsError, match="^GATEWAY_KEYS__MASTER_KEY_FILE: .*/secret is not UTF-8 text$"):
+    with pytest.raises(SettingsError, match=r"^GATEWAY_KEYS__MASTER_KEY_FILE: .*/secret is not UTF-8 text$"):
         load(None, {"GATEWAY_KEYS__MASTER_KEY_FILE": str(tmp_path / "secret")}, {**STORE})
 
 
@@ -211,7 +220,16 @@ def test_shown_settings_hide_the_secret() -> None:
 
 @pytest.mark.parametrize(
     ("text", "parts"),
-    [("h:1", ("h", 1)), ("[::]:9", ("::", 9)), (":1", None), ("h", None), ("h:x", None), ("h:99999", None), ("h:²", None), (f"h:{'1' * 5000}", None)],
+    [
+        ("h:1", ("h", 1)),
+        ("[::]:9", ("::", 9)),
+        (":1", None),
+        ("h", None),
+        ("h:x", None),
+        ("h:99999", None),
+        ("h:²", None),
+        (f"h:{'1' * 5000}", None),
+    ],
 )
 def test_an_address_to_listen_on_is_host_and_port(text: str, parts: tuple[str, int] | None) -> None:
     assert split_listen(text) == parts
