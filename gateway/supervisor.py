@@ -111,6 +111,10 @@ class KeyWatch:
             self.reloads["failed"] += 1
             _log.error("the old keys stay in force, the key file is not usable: %s", error)
             return
+        except Exception:  # noqa: BLE001 # what serves goes on, whatever it is
+            self.reloads["failed"] += 1
+            _log.exception("the old keys stay in force, the key file could not be read")
+            return
         self.reloads["ok"] += 1
         _log.info("read the key file again: %d access keys", len(self.keys.current))
         for child in self.gateways:
@@ -132,6 +136,10 @@ class SettingsWatch:
             self.reloads["failed"] += 1
             mistakes = "; ".join(str(error).splitlines())
             _log.error("the old settings stay in force, the new ones are not usable: %s", mistakes)
+            return
+        except Exception:  # noqa: BLE001 # the same
+            self.reloads["failed"] += 1
+            _log.exception("the old settings stay in force, the new ones could not be read")
             return
         self.reloads["ok"] += 1
         write_as(self.settings.current.telemetry.log_format)

@@ -16,6 +16,7 @@ import pytest
 from gateway.live_gateway import follow_settings
 from gateway.live_settings import Change, LiveSettings, change, is_live
 from gateway.settings import Settings, SettingsError, load
+from gateway.supervisor import SettingsWatch
 from tests.fake_store import FakeStore
 from tests.harness import running_gateway
 from tests.proc import eventually
@@ -93,6 +94,20 @@ def test_broken_settings_leave_the_old_ones_and_others_hear_nothing() -> None:
     with pytest.raises(SettingsError):
         live.reload()
     assert (live.current, live.is_behind) == (old, False)
+
+
+def test_an_error_that_nobody_foresaw_is_logged_with_its_trace_and_the_old_settings_stay(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    def broken() -> Settings:
+        raise ZeroDivisionError
+
+    watch = SettingsWatch(LiveSettings(old := settings(), broken))
+    watch.reload()
+    (record,) = caplog.records
+    assert record.getMessage().startswith("the old settings stay in force")
+    assert record.exc_info is not None
+    assert (watch.settings.current, watch.settings.is_behind, watch.reloads) == (old, False, {"failed": 1})
 
 
 def test_a_process_that_was_forked_before_an_announcement_is_behind_and_one_forked_later_is_not() -> None:

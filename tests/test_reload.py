@@ -8,7 +8,7 @@ import signal
 import threading
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 import pytest
 
@@ -101,6 +101,25 @@ def test_a_hangup_reads_at_once(keys: LiveKeys, tmp_path: Path) -> None:
     with signals_as_bytes(signal.SIGHUP) as wake:
         assert supervise([], wake, hang_up_then_end, watch.reload) == 0
     assert (set(keys.current), child.signals) == ({"TESTS", "NEW"}, [signal.SIGHUP])
+
+
+def test_an_error_that_nobody_foresaw_is_logged_with_its_trace_and_the_old_keys_stay(
+    keys: LiveKeys, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    watch, child = watch_over(keys)
+    with monkeypatch.context() as broken:
+        broken.setattr(KeyFile, "read", unforeseen)
+        watch.reload()
+    (record,) = caplog.records
+    assert record.getMessage().startswith("the old keys stay in force")
+    assert record.exc_info is not None
+    assert (set(keys.current), child.signals, watch.reloads) == ({"TESTS"}, [], {"failed": 1})
+    watch.reload()
+    assert watch.reloads == {"failed": 1, "ok": 1}
+
+
+def unforeseen(*_: object) -> NoReturn:
+    raise ZeroDivisionError
 
 
 async def test_a_gateway_process_follows_each_hangup_and_survives_a_broken_file(keys: LiveKeys, tmp_path: Path) -> None:
