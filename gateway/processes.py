@@ -53,7 +53,8 @@ def keep_freed_memory() -> None:
 def fork(function: Callable[[], int]) -> int:
     """Run a function in a child process, of its own group, that ends with its parent; return the child's pid.
 
-    The child's exit status is what the function returns; 1, with a trace on stderr, when it raises.
+    The child's exit status is what the function returns; 1, with a trace on stderr, when it raises. Raises OSError
+    when the system has no room for another process.
     """
     parent = os.getpid()
     sys.stdout.flush()
@@ -61,9 +62,13 @@ def fork(function: Callable[[], int]) -> int:
     # A signal between fork and the lines below would be swallowed by the parent's handlers, or reported to the parent.
     numbers = {signal.SIGTERM, signal.SIGINT, signal.SIGCHLD}
     before = signal.pthread_sigmask(signal.SIG_BLOCK, numbers)
-    pid = os.fork()
+    pid = -1
+    try:
+        pid = os.fork()
+    finally:
+        if pid:  # here is the parent, with a child or without
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
     if pid:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
         return pid
     status = 1
     try:

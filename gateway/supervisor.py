@@ -41,6 +41,7 @@ if TYPE_CHECKING:
 _log = logging.getLogger("gateway")
 _HEALTHY_S = 2.0  # a child that lived so long is replaced at once
 _MAX_BACKOFF_S = 5.0
+_MAX_FAILURES = 10  # more are not counted: the pause is at its longest, and a thousandth power of 2 is no float
 _SCORER_GRACE_S = 3.0
 _BY_DESIGN = (0, -signal.SIGALRM)  # a scorer that has done its number of jobs, or been overrun by one (ADR 2)
 _LOOK_S = 0.9  # between two looks at the key file; `supervise` asks at least every second
@@ -60,9 +61,15 @@ class Child:
     starts: int = 0
 
     def ensure(self, now: float) -> None:
-        """Start the process unless it runs or is still backing off."""
-        if not self.pid and now >= self.not_before:
+        """Start the process unless it runs or is still backing off; when the system has no room for it, back off."""
+        if self.pid or now < self.not_before:
+            return
+        try:
             self.pid, self.started = self.start(), now
+        except OSError as error:
+            self._back_off(now)
+            _log.error("cannot start %s, trying again: %s", self.name, error.strerror or error)
+        else:
             self.starts += 1
 
     def ended(self, now: float) -> int | None:
@@ -74,9 +81,15 @@ class Child:
             return None
         self.pid = 0
         code = os.waitstatus_to_exitcode(status)
-        self.failures = 0 if code in _BY_DESIGN or now - self.started > _HEALTHY_S else self.failures + 1
-        self.not_before = now + (min(_MAX_BACKOFF_S, 0.1 * 2**self.failures) if self.failures else 0.0)
+        if code in _BY_DESIGN or now - self.started > _HEALTHY_S:
+            self.failures, self.not_before = 0, now
+        else:
+            self._back_off(now)
         return code
+
+    def _back_off(self, now: float) -> None:
+        self.failures = min(self.failures + 1, _MAX_FAILURES)
+        self.not_before = now + min(_MAX_BACKOFF_S, 0.1 * 2**self.failures)
 
     def send(self, number: signal.Signals) -> None:
         """Signal the process if it runs."""

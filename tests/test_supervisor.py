@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import errno
 import http.client
 import os
 import signal
@@ -83,6 +84,47 @@ def test_children_that_end_are_replaced_until_a_signal_comes() -> None:
         assert supervise([child], wake, enough) == 0
         stop([child], wake, 1)
     assert starts[2] - starts[1] > starts[1] - starts[0], "the pause grows with each failure"
+
+
+def full(*_: object, **__: object) -> int:
+    raise BlockingIOError(errno.EAGAIN, "Resource temporarily unavailable")
+
+
+def test_a_child_that_the_system_has_no_room_for_is_tried_again_after_a_pause(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    child = Child("gateway 1", lambda: fork(lambda: 0))
+    with monkeypatch.context() as system:
+        system.setattr(os, "fork", full)
+        for moment in (10.0, 10.1, 10.25, 10.6):
+            child.ensure(moment)
+    assert [record.getMessage() for record in caplog.records] == [
+        "cannot start gateway 1, trying again: Resource temporarily unavailable"
+    ] * 2
+    assert (child.pid, child.starts, child.failures) == (0, 0, 2)
+    assert not {signal.SIGTERM, signal.SIGINT, signal.SIGCHLD} & signal.pthread_sigmask(signal.SIG_BLOCK, ())
+    child.ensure(11.0)
+    assert (child.pid > 0, child.starts) == (True, 1)
+    os.waitpid(child.pid, 0)
+
+
+def test_scorers_that_the_system_has_no_room_for_are_tried_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    with scorer_queue(Server(scorers=1)) as (_, (scorer,)):
+        monkeypatch.setattr(os, "posix_spawn", full)
+        scorer.ensure(0)
+        monkeypatch.setattr(os, "posix_spawn", lambda *_, **__: 7)
+        scorer.ensure(1)
+    assert scorer.pid == 7
+
+
+def test_a_child_that_fails_for_hours_is_tried_every_five_seconds(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "waitpid", lambda pid, _: (pid, 1 << 8))
+    child, now = Child("failing", lambda: 7), 0.0
+    for _ in range(2000):
+        child.ensure(now)
+        assert child.ended(now) == 1
+        now = child.not_before
+    assert 2000 * 4.9 < now < 2000 * 5
 
 
 def test_a_sentence_from_the_watch_ends_everything() -> None:
