@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gateway.log_lines import TEXT
-from gateway.processes import StartError
+from gateway.processes import StartError, open_standard_streams
 from gateway.settings import SettingsError
 
 if TYPE_CHECKING:
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 def main() -> None:
     """Run the command that the arguments name, and exit with its status."""
+    open_standard_streams()
     # What no line of the log tells need not be found out for each.
     logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
     logging._srcfile = None  # noqa: SLF001 # as the logging HOWTO has it, "Optimization"

@@ -24,6 +24,17 @@ class StartError(Exception):
     """The gateway cannot start; the text is one clear sentence for its operator."""
 
 
+def open_standard_streams() -> None:
+    """Open /dev/null where a standard stream is closed, or the next file or socket would be taken for it."""
+    for number, (name, mode) in enumerate((("stdin", "r"), ("stdout", "w"), ("stderr", "w"))):
+        try:
+            os.fstat(number)
+        except OSError:  # the lowest number that is free is this one, and so what open gives
+            os.set_inheritable(os.open(os.devnull, os.O_RDWR), True)  # noqa: FBT003 # the name says it
+        if getattr(sys, name) is None:
+            setattr(sys, name, os.fdopen(number, mode, closefd=False))
+
+
 def die_with_parent(parent_pid: int, number: signal.Signals = signal.SIGKILL) -> None:
     """Ask the kernel to signal this process when its parent ends; leave at once when it has ended already."""
     ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, int(number), 0, 0, 0)

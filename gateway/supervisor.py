@@ -231,14 +231,19 @@ def scorer_queue(server: Server) -> Iterator[tuple[str, list[Child]]]:
 
     A socket's backlog is a queue: it outlives every scorer, so that a job waits while one is replaced. The path is
     that of the queue for most pictures; the one for heavy pictures stands beside it, and only some scorers serve it.
+    Raises StartError where no socket can be.
     """
     count = server.scorers or len(os.sched_getaffinity(0))
     heavy = min(server.heavy_scorers or count // 4 or 1, count - 1 or 1)  # one, if there are two, is never heavy
     with ExitStack() as stack:
-        address = str(Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="gateway-"))) / "scorers")
-        light_fd = stack.enter_context(_queue(address, server.scorer_queue)).fileno()
-        heavy_queue = _queue(heavy_address(address), server.scorer_queue * heavy // count or 1)
-        heavy_fd = stack.enter_context(heavy_queue).fileno()
+        try:
+            address = str(Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="gateway-"))) / "scorers")
+            light_fd = stack.enter_context(_queue(address, server.scorer_queue)).fileno()
+            heavy_queue = _queue(heavy_address(address), server.scorer_queue * heavy // count or 1)
+            heavy_fd = stack.enter_context(heavy_queue).fileno()
+        except OSError as error:
+            needed = "The scorers need a temporary folder that can be written, of a short path (TMPDIR)"
+            raise StartError(f"{needed}: {error.strerror or error}.") from None
 
         def start(second_fd: int | None) -> int:
             command = worker_command(light_fd, server.scorer_max_jobs, second_fd)
@@ -251,7 +256,11 @@ def scorer_queue(server: Server) -> Iterator[tuple[str, list[Child]]]:
 
 def _queue(address: str, places: int) -> socket.socket:
     listener = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-    listener.bind(address)
+    try:
+        listener.bind(address)
+    except OSError:
+        listener.close()
+        raise
     listener.listen(places)
     listener.set_inheritable(True)
     return listener

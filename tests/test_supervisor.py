@@ -172,6 +172,14 @@ def test_some_scorers_take_heavy_pictures_and_where_there_are_two_one_never_does
     assert [len(command) == longer for command in commands] == [True] * heavy + [False] * (count - heavy)
 
 
+def test_where_no_temporary_folder_can_be_written_there_is_one_clear_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tempfile.tempdir", None)
+    monkeypatch.setattr("tempfile._candidate_tempdir_list", lambda: ["/proc"])
+    words = r"^The scorers need .* \(TMPDIR\): No usable temporary directory found in \['/proc'\]\.$"
+    with pytest.raises(StartError, match=words), scorer_queue(Server(scorers=1)):
+        pass
+
+
 def test_a_scorer_that_was_overrun_is_replaced_at_once() -> None:
     def overrun() -> int:
         signal.signal(signal.SIGALRM, signal.SIG_DFL)

@@ -52,6 +52,24 @@ def folder(tmp_path: Path, photo: bytes) -> Path:
     return place
 
 
+@pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-", "<&- >&- 2>&-"])
+def test_pictures_are_scored_where_standard_streams_are_closed(folder: Path, closed: str) -> None:
+    command = ["sh", "-c", f'exec "$0" -m gateway score --json "$1" {closed}', sys.executable, folder / "b.jpg"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=30, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert ">&-" in closed.split() or json.loads(done.stdout)["score"] > 0
+
+
+def test_a_temporary_folder_of_too_long_a_path_is_one_clear_sentence(folder: Path) -> None:
+    done = gateway("score", str(folder / "b.jpg"), TMPDIR=str(long := folder / ("x" * 100)))
+    assert done.returncode == 0, "one that is not there is not taken"
+    long.mkdir()
+    done = gateway("score", str(folder / "b.jpg"), TMPDIR=str(long))
+    assert (done.returncode, done.stdout, done.stderr.count("\n")) == (1, "", 1)
+    assert "short path (TMPDIR): AF_UNIX path too long." in done.stderr
+    assert not [*long.iterdir()]
+
+
 def scored(*paths: str | Path, **environment: str) -> tuple[int, list[dict[str, Any]]]:
     done = gateway("score", "--json", *map(str, paths), **environment)
     assert "Traceback" not in done.stderr, done.stderr
