@@ -54,7 +54,7 @@ def folder(tmp_path: Path, photo: bytes) -> Path:
 
 @pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-", "<&- >&- 2>&-"])
 def test_pictures_are_scored_where_standard_streams_are_closed(folder: Path, closed: str) -> None:
-    command = ["sh", "-c", f'exec "$0" -m gateway score --json "$1" {closed}', sys.executable, folder / "b.jpg"]
+    command = ["sh", "-c", f'exec "$0" -m gateway score --json "$1" {closed}', sys.executable, str(folder / "b.jpg")]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=30, check=False)
     assert (done.returncode, done.stderr) == (0, "")
     assert ">&-" in closed.split() or json.loads(done.stdout)["score"] > 0
