@@ -1,5 +1,5 @@
 # The first two targets are all that a newcomer needs: `make run` and `make test`.
-.PHONY: run test coverage check bench hostile fuzz-scores killed-tasks broken-requests live-long soak compatibility rolling-restarts
+.PHONY: run test coverage check bench hostile fuzz-scores killed-tasks broken-requests live-long soak random-bodies compatibility rolling-restarts
 .PHONY: fit reference lock image-root clean
 .PHONY: test-programs test-stored test-deploy test-imaging test-rest test-proven
 
@@ -83,6 +83,10 @@ live-long: $(VENV)/.installed-test
 # Everything at once on each real store, for two minutes.
 soak: $(VENV)/.installed-test
 	SOAK_SECONDS=120 $(BIN)/python -m pytest -q tests/http/test_soak.py $(ARGS)
+
+# Answers of every framing and pace for clients of every pace, each byte compared, for three minutes.
+random-bodies: $(VENV)/.installed-test
+	RANDOM_BODIES_SECONDS=180 $(BIN)/python -m pytest -q tests/http/test_random_bodies.py $(ARGS)
 
 killed-tasks: $(VENV)/.installed-test
 	KILLED_TASKS=1000 $(BIN)/python -m pytest -q tests/journeys/test_tasks_killed.py $(ARGS)

@@ -221,7 +221,7 @@ class StoreConnection(BaseProtocol):
 
         Whoever asks for it may be a slow reader of an earlier answer, while somebody else holds the present one.
         """
-        if self._reading_paused and not self._held:
+        if self._reading_paused and not self._held and self.transport is not None:
             super().resume_reading(resume_parser)
 
     # Its own
