@@ -136,6 +136,8 @@ async def _follow(keys: LiveKeys) -> None:
             await asyncio.to_thread(keys.reload)
         except KeyFileError as error:  # the supervisor could read it a moment ago, and will say so when it is mended
             _log.warning("this gateway process keeps its old keys: %s", error)
+        except Exception:  # noqa: BLE001 # whatever it is, the next keys must be looked for
+            _log.exception("this gateway process keeps its old keys")
 
 
 async def renew(certificate: LiveCertificate, telemetry: Telemetry) -> None:

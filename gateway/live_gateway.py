@@ -111,6 +111,8 @@ async def follow_settings(settings: LiveSettings, gateway: LiveGateway) -> None:
                 await asyncio.to_thread(settings.reload)
             except SettingsError as error:  # the supervisor could read them a moment ago
                 _log.warning("this gateway process keeps its old settings: %s", "; ".join(str(error).splitlines()))
+            except Exception:  # noqa: BLE001 # whatever it is, the next settings must be looked for
+                _log.exception("this gateway process keeps its old settings")
             else:
                 gateway.take(settings.current)
                 write_as(settings.current.telemetry.log_format)

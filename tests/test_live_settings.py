@@ -180,11 +180,15 @@ async def test_new_limits_hold_for_the_next_picture(store: FakeStore, scorer_add
         assert gateway.telemetry.scorer_jobs() == (0, 0)
 
 
+@pytest.mark.parametrize(
+    ("error", "told"),
+    [(SettingsError("one\ntwo"), "keeps its old settings: one; two"), (ZeroDivisionError(), "ZeroDivisionError")],
+)
 async def test_a_process_that_cannot_read_what_was_announced_keeps_what_it_has_and_says_so(
-    store: FakeStore, caplog: pytest.LogCaptureFixture
+    store: FakeStore, caplog: pytest.LogCaptureFixture, error: Exception, told: str
 ) -> None:
     def broken() -> Settings:
-        raise SettingsError("one\ntwo")
+        raise error
 
     async with running_gateway(store.endpoint) as gateway:
         before = gateway.live.current
@@ -193,7 +197,7 @@ async def test_a_process_that_cannot_read_what_was_announced_keeps_what_it_has_a
         live._taken = 0  # as in a process that was forked before
         following = asyncio.create_task(follow_settings(live, gateway.live))
         async with asyncio.timeout(5):
-            while "keeps its old settings: one; two" not in caplog.text:  # noqa: ASYNC110 # a log tells nobody
+            while told not in caplog.text:  # noqa: ASYNC110 # a log tells nobody
                 await asyncio.sleep(0.01)
         assert not live.is_behind, "it is not tried again and again"
         following.cancel()

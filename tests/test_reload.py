@@ -122,7 +122,9 @@ def unforeseen(*_: object) -> NoReturn:
     raise ZeroDivisionError
 
 
-async def test_a_gateway_process_follows_each_hangup_and_survives_a_broken_file(keys: LiveKeys, tmp_path: Path) -> None:
+async def test_a_gateway_process_follows_each_hangup_and_survives_a_broken_file(
+    keys: LiveKeys, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
     async def until_read() -> set[str]:
         async with asyncio.timeout(5):
             while keys.differs(keys.look()):  # noqa: ASYNC110 # a thread does the reading, and tells nobody
@@ -136,6 +138,12 @@ async def test_a_gateway_process_follows_each_hangup_and_survives_a_broken_file(
         write(tmp_path / "keys.toml", BROKEN)
         os.kill(os.getpid(), signal.SIGHUP)
         assert await until_read() == {"TESTS", "NEW"}
+        with monkeypatch.context() as broken:
+            broken.setattr(LiveKeys, "reload", unforeseen)
+            os.kill(os.getpid(), signal.SIGHUP)
+            async with asyncio.timeout(5):
+                while "ZeroDivisionError" not in caplog.text:  # noqa: ASYNC110 # a log tells nobody
+                    await asyncio.sleep(0.01)
         write(tmp_path / "keys.toml", ONLY_NEW)
         os.kill(os.getpid(), signal.SIGHUP)
         assert await until_read() == {"NEW"}

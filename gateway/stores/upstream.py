@@ -169,10 +169,10 @@ class Upstream:
         return "; ".join(failures) if all(failures) else ""
 
     async def _failure_at(self, endpoint: URL) -> str:
-        origin = f"{endpoint.scheme}://{endpoint.authority}"
+        origin = f"{endpoint.scheme}://{endpoint.raw_authority}"
         try:
             async with asyncio.timeout(self._settings.connect_timeout_s):
-                (await self._line.ask("HEAD", origin, "/", (("host", endpoint.authority),))).close()
+                (await self._line.ask("HEAD", origin, "/", (("host", endpoint.raw_authority),))).close()
         except (TimeoutError, aiohttp.ClientError, OSError) as error:
             self._endpoints.rest(endpoint, monotonic())
             return f"{origin}/: {type(error).__name__}"
@@ -311,11 +311,11 @@ class Upstream:
         """
         base = endpoint.raw_path.rstrip("/")
         if not bucket:
-            return endpoint.authority, f"{base}/"
+            return endpoint.raw_authority, f"{base}/"
         if self._settings.addressing == "virtual" and _DNS_NAME.fullmatch(bucket):
-            return f"{bucket}.{endpoint.authority}", f"{base}/{raw_key}"
+            return f"{bucket}.{endpoint.raw_authority}", f"{base}/{raw_key}"
         name = percent_encode(bucket)
-        return endpoint.authority, f"{base}/{name}/{raw_key}" if raw_key else f"{base}/{name}"
+        return endpoint.raw_authority, f"{base}/{name}/{raw_key}" if raw_key else f"{base}/{name}"
 
 
 def _refusal_behind(error: BaseException) -> ApiError | None:

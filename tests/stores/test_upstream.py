@@ -80,15 +80,15 @@ async def received(reader: asyncio.StreamReader, connection: int) -> Received:
 
 
 @asynccontextmanager
-async def scripted_store(*script: bytes) -> AsyncIterator[ScriptedStore]:
+async def scripted_store(*script: bytes, host: str = "127.0.0.1") -> AsyncIterator[ScriptedStore]:
     store = ScriptedStore(list(script))
     open_ones: dict[asyncio.Task[None], asyncio.StreamWriter] = {}
 
     def connected(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         open_ones[asyncio.ensure_future(store.serve(reader, writer))] = writer
 
-    async with await asyncio.start_server(connected, "127.0.0.1", 0) as server:
-        store.endpoint = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+    async with await asyncio.start_server(connected, host.strip("[]"), 0) as server:
+        store.endpoint = f"http://{host}:{server.sockets[0].getsockname()[1]}"
         yield store
         for task, writer in open_ones.items():
             task.cancel()
@@ -183,6 +183,16 @@ async def test_the_token_of_a_temporary_key_is_sent_and_signed() -> None:
     seen.headers["x-amz-security-token"] = "another"
     with pytest.raises(ApiError, match="SignatureDoesNotMatch"):
         proven(seen, "another")
+
+
+async def test_a_store_may_be_at_an_ipv6_address() -> None:
+    async with scripted_store(OK, OK, OK, host="[::1]") as store, reached(store.endpoint) as upstream:
+        assert await upstream.failure() == ""
+        assert await ask(upstream) == b"ok"
+        assert await ask(upstream, PUT, Body(pieces(b"ab"), 2)) == b"ok"
+        assert {f"http://{seen.headers['host']}" for seen in store.requests} == {store.endpoint}
+        for seen in store.requests[1:]:
+            proven(seen)
 
 
 async def test_the_store_sees_the_clients_headers_and_none_that_were_invented() -> None:
