@@ -21,7 +21,7 @@ from gateway.key_file import LiveKeys
 from gateway.live_settings import LiveSettings
 from gateway.processes import StartError, listen
 from gateway.request import percent_encode
-from gateway.settings import Server, Settings, load, split_listen
+from gateway.settings import Settings, load, split_listen
 from gateway.stores.embedded import EmbeddedStore, EmbeddedStoreError, StoreAccess
 from gateway.stores.keys import StaticKey, UpstreamKey
 from gateway.stores.upstream import Body, StoreBucket, Upstream
@@ -30,6 +30,8 @@ from gateway.supervisor import run_gateways
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Mapping
     from datetime import datetime
+
+    from gateway.settings import Server
 
 _EXPIRES_S = 7 * 24 * 3600
 _TYPES = {
@@ -46,14 +48,15 @@ _TYPES = {
 
 
 def demo(images: Path | None, *, generate_secret: bool) -> int:
-    """Start everything, print the lines, serve until Ctrl-C, stop everything. Raises StartError."""
-    data = Path(os.environ.get("GATEWAY_DATA_DIR", "data")).resolve()
+    """Start everything, print the lines, serve until Ctrl-C, stop everything. Raises SettingsError and StartError."""
+    server = demo_server(os.environ)
+    data = Path(server.data_dir).resolve()
     own = _own_pictures(images) if images else None
-    secret = _secret(data, generate=generate_secret)
-    check_ports_free(os.environ)
+    secret = _secret(server.listen, data, generate=generate_secret)
+    check_ports_free(server)
     store = EmbeddedStore(data / "store")
     try:
-        settings = demo_settings(store.start(), os.environ)
+        settings = demo_settings(store.start(), server, os.environ)
         names = asyncio.run(_fill(settings, own))
         keys = LiveKeys({DEMO_ACCESS_KEY: Credential(DEMO_ACCESS_KEY, secret, Identity("demo", EVERYTHING))})
         lines = printed_lines(settings, secret, names[0], utc_now())
@@ -64,7 +67,13 @@ def demo(images: Path | None, *, generate_secret: bool) -> int:
         store.stop()
 
 
-def demo_settings(access: StoreAccess, environ: Mapping[str, str]) -> Settings:
+def demo_server(environ: Mapping[str, str]) -> Server:
+    """Return where the demo listens and keeps its data, whichever variable says so, before there is a store."""
+    no_store_yet = {"endpoint": "http://-", "region": "-", "access_key": "-", "secret": "-"}
+    return load(None, environ, demo_table(no_store_yet)).server
+
+
+def demo_settings(access: StoreAccess, server: Server, environ: Mapping[str, str]) -> Settings:
     """Return the demo's settings in front of a store; the environment may change any of them."""
     upstream = {
         "endpoint": access.endpoint,
@@ -72,7 +81,7 @@ def demo_settings(access: StoreAccess, environ: Mapping[str, str]) -> Settings:
         "access_key": access.access_key_id,
         "secret": access.secret.reveal(),
     }
-    _, port = split_listen(environ.get("GATEWAY_LISTEN", Server().listen)) or ("", 9000)
+    _, port = split_listen(server.listen) or ("", 9000)
     # The samples by their URLs at this gateway, and nothing else that listens on the loopback.
     samples = {"allow": [f"127.0.0.1:{port}", f"[::1]:{port}"]}
     return load(None, environ, {**demo_table(upstream), "fetch": samples})
@@ -110,16 +119,16 @@ print(answer.read().decode())
 """
 
 
-def check_ports_free(environ: Mapping[str, str]) -> None:
+def check_ports_free(server: Server) -> None:
     """Find out that a port is taken before the store is started, not after. Raises StartError."""
-    for name, default in (("GATEWAY_LISTEN", "127.0.0.1:9000"), ("GATEWAY_ADMIN_LISTEN", "127.0.0.1:9001")):
-        for probe in listen(*(split_listen(environ.get(name, default)) or ("127.0.0.1", 0))):
+    for address in (server.listen, server.admin_listen):
+        for probe in listen(*(split_listen(address) or ("127.0.0.1", 0))):
             probe.close()
 
 
-def _secret(data: Path, *, generate: bool) -> Secret:
+def _secret(address: str, data: Path, *, generate: bool) -> Secret:
     """Return the public demo secret on the loopback, else a random one that is kept in the data folder."""
-    host = (split_listen(os.environ.get("GATEWAY_LISTEN", "127.0.0.1:9000")) or ("", 0))[0]
+    host = (split_listen(address) or ("", 0))[0]
     if not generate:
         if not _is_loopback(host):
             raise StartError(

@@ -9,7 +9,10 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from PIL import Image
 
+from gateway.commands.demo import demo_server, demo_settings
 from gateway.commands.demo_names import DEMO_ACCESS_KEY, DEMO_SECRET
+from gateway.credentials import Secret
+from gateway.stores.embedded import StoreAccess
 from tests.boto import s3_client
 from tests.commands.test_config import gateway
 from tests.conftest import Demo, start_demo, stop_demo
@@ -58,11 +61,14 @@ def test_a_store_that_dies_ends_the_demo_with_one_sentence(tmp_path: Path) -> No
     assert "The embedded store ended by itself" in (demo.data / "output").read_text()
 
 
-@pytest.mark.parametrize("name", ["GATEWAY_LISTEN", "GATEWAY_ADMIN_LISTEN"])
-def test_a_taken_port_is_one_clear_sentence(tmp_path: Path, name: str) -> None:
+@pytest.mark.parametrize("name", ["GATEWAY_SERVER__LISTEN", "GATEWAY_SERVER__ADMIN_LISTEN"])
+@pytest.mark.parametrize("is_short", [True, False])
+def test_a_taken_port_is_one_clear_sentence(tmp_path: Path, name: str, *, is_short: bool) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         address = f"127.0.0.1:{taken.getsockname()[1]}"
-        other = {"GATEWAY_LISTEN": f"127.0.0.1:{free_port()}", "GATEWAY_ADMIN_LISTEN": f"127.0.0.1:{free_port()}"}
+        other = {f"GATEWAY_SERVER__{each}LISTEN": f"127.0.0.1:{free_port()}" for each in ("", "ADMIN_")}
+        if is_short:
+            other, name = {key.replace("SERVER__", ""): at for key, at in other.items()}, name.replace("SERVER__", "")
         done = gateway("demo", **{**other, name: address, "GATEWAY_DATA_DIR": str(tmp_path)})
     assert (done.returncode, done.stderr) == (1, f"Cannot listen on {address}: Address already in use.\n")
 
@@ -88,10 +94,26 @@ def test_a_folder_without_pictures_is_one_clear_sentence(tmp_path: Path) -> None
     assert done.stderr.startswith(f"There is no picture in {tmp_path}")
 
 
-def test_the_public_secret_stays_on_the_loopback(tmp_path: Path) -> None:
-    done = gateway("demo", GATEWAY_LISTEN="0.0.0.0:0", GATEWAY_DATA_DIR=str(tmp_path))
+@pytest.mark.parametrize("name", ["GATEWAY_LISTEN", "GATEWAY_SERVER__LISTEN"])
+@pytest.mark.parametrize("address", ["0.0.0.0:9000", "[::]:9000"])
+def test_the_public_secret_stays_on_the_loopback(tmp_path: Path, name: str, address: str) -> None:
+    done = gateway("demo", **{name: address}, GATEWAY_DATA_DIR=str(tmp_path))
     assert done.returncode == 1
     assert "--generate-secret" in done.stderr
+    assert not (tmp_path / "store").exists(), "no store is started for nothing"
+
+
+def test_a_mistake_in_the_settings_is_told_before_a_store_is_started(tmp_path: Path) -> None:
+    done = gateway("demo", GATEWAY_LISTEN="nowhere", GATEWAY_SERVER__DATA_DIR=str(tmp_path))
+    assert (done.returncode, done.stderr) == (1, "server.listen: must be HOST:PORT\n")
+    assert not (tmp_path / "store").exists()
+
+
+def test_the_demo_may_fetch_its_samples_wherever_it_was_told_to_listen() -> None:
+    access, told = StoreAccess("http://store", "here", "up", Secret("hush")), {"GATEWAY_SERVER__LISTEN": "[::1]:9123"}
+    settings = demo_settings(access, demo_server(told), told)
+    assert settings.fetch.allow == ("127.0.0.1:9123", "[::1]:9123")
+    assert settings.upstream["default"].endpoint == "http://store"
 
 
 def test_a_generated_secret_is_kept_and_the_public_one_refused(tmp_path: Path) -> None:
