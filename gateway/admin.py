@@ -35,9 +35,12 @@ def not_ready(telemetry: Telemetry, others: Sequence[Page]) -> list[str]:
 
 
 def admin_handler(
-    telemetry: Telemetry, others: Sequence[Page] = (), shown: Callable[[], Mapping[str, Any]] = dict
+    telemetry: Telemetry, own: Page, others: Sequence[Page] = (), shown: Callable[[], Mapping[str, Any]] = dict
 ) -> Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]:
-    """Answer the admin port: the metrics are this process's with the `others`', `shown` returns the masked settings."""
+    """Answer the admin port: the metrics are this process's, which go to its `own` page too, with the `others`'.
+
+    `shown` returns the masked settings.
+    """
 
     async def handle(request: web.BaseRequest) -> web.StreamResponse:
         match request.path:
@@ -47,9 +50,8 @@ def admin_handler(
                 reasons = not_ready(telemetry, others)
                 return web.Response(text="\n".join(reasons or ["ok"]) + "\n", status=503 if reasons else 200)
             case "/metrics":
-                return web.Response(
-                    text=telemetry.exposition(page.read() for page in others), content_type="text/plain"
-                )
+                text = telemetry.exposition((page.read() for page in others), own)
+                return web.Response(text=text, content_type="text/plain")
             case "/debug/config":
                 return web.Response(text=json.dumps(shown(), indent=2) + "\n", content_type="application/json")
             case _:

@@ -28,6 +28,7 @@ SETTINGS_RELOADS = "gateway_settings_reloads_total"  # by result
 
 _HALF_BYTES = 1024 * 1024  # of address space; only what is written takes memory
 _HEAD = Struct("<QLL")  # number of the writing, length, CRC-32 of what follows
+_READINGS = 10
 
 
 class Page:
@@ -52,8 +53,16 @@ class Page:
 
     def read(self) -> Counts:
         """Return the counts that were written last, none at first."""
-        _, value = max(self._half(0), self._half(1))
+        value = b""
+        for _ in range(_READINGS):  # a writer that is fast can be met in both halves, one after the other
+            newest = max(self._number(0), self._number(1))
+            number, value = max(self._half(0), self._half(1))
+            if number >= newest:
+                break
         return Counter({tuple(name): count for *name, count in json.loads(value or b"[]")})
+
+    def _number(self, which: int) -> int:
+        return int(_HEAD.unpack_from(self._memory, which * _HALF_BYTES)[0])
 
     def _half(self, which: int) -> tuple[int, bytes]:
         """Return the number of a half and what is in it; 0 and nothing unless it is whole."""

@@ -221,9 +221,16 @@ class Telemetry:
         """Go on counting from a predecessor's figures; what it measured, rather than counted, has ended with it."""
         self.inherited = metrics.lasting(counts)
 
-    def exposition(self, others: Iterable[Counts] = ()) -> str:
-        """Return the figures, together with those of other processes, in the Prometheus text format."""
-        return metrics.exposition((self.counts(), *others))
+    def exposition(self, others: Iterable[Counts] = (), own: Page | None = None) -> str:
+        """Return the figures, together with those of other processes, in the Prometheus text format.
+
+        They are in this process's `own` page before they are told: who is asked next, or succeeds it, tells no less.
+        """
+        counts = self.counts()
+        if own is not None:
+            with suppress(ValueError):  # `publish` says that they do not fit
+                own.write(counts)
+        return metrics.exposition((counts, *others))
 
 
 def _open_files() -> tuple[int, int]:

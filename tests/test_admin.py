@@ -56,7 +56,7 @@ def test_a_pod_that_has_been_ready_stays_so_without_its_store_unless_it_is_told_
 
 async def test_readiness_says_why_not() -> None:
     telemetry = Telemetry(ready=False, stores={"main": False})
-    async with served(web.Server(admin_handler(telemetry, [page(0)]), access_log=None)) as url:
+    async with served(web.Server(admin_handler(telemetry, Page(), [page(0)]), access_log=None)) as url:
         status, _, text = await fetched(f"{url}/readyz")
         assert (status, text) == (
             503,
@@ -67,7 +67,7 @@ async def test_readiness_says_why_not() -> None:
 async def test_the_settings_in_force_are_shown_without_their_secrets() -> None:
     base = {"upstream": {"main": {"endpoint": "http://x", "access_key": "up", "secret": "hush-hush"}}}
     shown = masked(load(None, {}, {**base, "tasks": {"url": "redis://:hush-hush@x/0"}}))
-    async with served(web.Server(admin_handler(Telemetry(), shown=lambda: shown), access_log=None)) as url:
+    async with served(web.Server(admin_handler(Telemetry(), Page(), shown=lambda: shown), access_log=None)) as url:
         status, kind, text = await fetched(f"{url}/debug/config")
     assert (status, kind, json.loads(text)["upstream"]["main"]["access_key"]) == (200, "application/json", "up")
     assert "hush" not in text

@@ -1,10 +1,14 @@
 from __future__ import annotations
 
 import asyncio
+import http.client
 import os
+import re
 import signal
 import time
 from collections import Counter
+from contextlib import closing, contextmanager, suppress
+from threading import Event, Thread
 from typing import TYPE_CHECKING
 
 import pytest
@@ -13,11 +17,18 @@ from gateway.metrics import METRICS
 from gateway.processes import fork
 from gateway.scoreboard import _HALF_BYTES, PROCESS_STARTS, Page
 from gateway.telemetry import RequestRecord, Telemetry, publish
+from tests.fake_store import FakeStore
 from tests.proc import eventually
+from tests.served import serving
 from tests.test_telemetry import admin_port, fetched, parsed
+from tests.threaded_store import threaded_store
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
     from gateway.scoreboard import Counts
+    from tests.served import Place, Served
 
 
 def counted(count: int, *more: str) -> Counts:
@@ -71,11 +82,13 @@ def test_a_reader_never_sees_half_a_writing() -> None:
 
     writer = fork(write)
     try:
-        ends_at, reads = time.monotonic() + 0.5, 0
+        eventually(lambda: bool(page.read()))
+        ends_at, last = time.monotonic() + 0.5, -1
         while time.monotonic() < ends_at:
-            assert len(set(page.read().values())) <= 1
-            reads += 1
-        assert reads
+            (number,) = set(page.read().values())
+            assert number >= last, "nor one that is older than what has been read before"
+            last = number
+        assert last > 0
     finally:
         os.kill(writer, signal.SIGKILL)
         os.waitpid(writer, 0)
@@ -93,6 +106,68 @@ async def test_the_metrics_are_the_sum_over_all_processes() -> None:
     assert found["gateway_requests_total"] == {("oss", "oss:ProcessImm", "200"): 8}
     assert found[PROCESS_STARTS] == {("gateway",): 1, ("scorer",): 1}
     assert list(found) == [name for name in METRICS if name in found], "in the order of the table"
+
+
+async def test_what_one_process_has_told_is_told_by_the_other_and_by_its_successor() -> None:
+    pages, processes = [Page(), Page()], [Telemetry(), Telemetry()]
+    first, second = (admin_port(processes[one], [pages[1 - one]], pages[one]) for one in (0, 1))
+    async with first as zero, second as one:
+        for count in range(1, 5):
+            processes[count % 2].cache_event("hit")
+            for url in (one, zero) if count % 2 else (zero, one):
+                assert parsed((await fetched(f"{url}/metrics"))[2])["gateway_results_total"] == {("hit",): count}
+    successor = Telemetry()
+    successor.inherit(pages[0].read())
+    assert successor.counts()["gateway_results_total", "hit"] == 2
+
+
+def test_no_counter_falls_however_often_and_whichever_process_is_asked_nor_when_one_is_killed(tmp_path: Path) -> None:
+    with (
+        threaded_store(FakeStore()) as endpoint,
+        serving(tmp_path, endpoint, server="workers = 2") as gateway,
+        asking(gateway.place),
+    ):
+        told = scraped(gateway, {}, 1.5)
+        for _ in range(2):
+            os.kill(min(gateway.gateway_pids()), signal.SIGKILL)
+            told = scraped(gateway, told, 1)
+    assert sum(value for name, value in told.items() if name.startswith("gateway_requests_total")) > 0
+
+
+@contextmanager
+def asking(place: Place) -> Iterator[None]:
+    """Have requests counted, as fast as one client can, until leaving."""
+    stop = Event()
+
+    def ask() -> None:
+        while not stop.is_set():
+            with suppress(OSError, http.client.HTTPException):  # of a process that was killed
+                place.request("GET", "/demo/none")
+
+    client = Thread(target=ask)
+    client.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        client.join()
+
+
+def scraped(gateway: Served, before: dict[str, float], for_s: float) -> dict[str, float]:
+    """Ask for the metrics for so long; no counter may be less than it was told the last time, or before."""
+    ends_at, told = time.monotonic() + for_s, before
+    while time.monotonic() < ends_at:
+        with suppress(OSError, http.client.HTTPException), closing(http.client.HTTPConnection(gateway.admin)) as asked:
+            asked.request("GET", "/metrics")
+            now = counters(asked.getresponse().read().decode())
+            assert {name: (was, now.get(name)) for name, was in told.items() if now.get(name, -1) < was} == {}
+            told = now
+    return told
+
+
+def counters(text: str) -> dict[str, float]:
+    samples = (line.rpartition(" ") for line in text.splitlines() if not line.startswith("#"))
+    return {name: float(value) for name, _, value in samples if re.match(r"\w+_(total|bucket|count|sum)\b", name)}
 
 
 async def test_a_process_goes_on_counting_from_its_predecessor(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -20,6 +20,7 @@ from gateway.credentials import Secret
 from gateway.errors import ACCESS_DENIED, ApiError
 from gateway.metrics import METRICS
 from gateway.request import percent_encode
+from gateway.scoreboard import Page
 from gateway.telemetry import RequestRecord, Telemetry
 from tests import harness
 from tests.auth import samples
@@ -31,7 +32,6 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence
 
     from gateway.request import RequestHead
-    from gateway.scoreboard import Page
     from tests.harness import GatewayUnderTest
 
 TOKEN = Secret("a-session-token+of/the=client")
@@ -44,8 +44,8 @@ SAMPLE = re.compile(r'([a-z_]+)(?:\{((?:[a-z]+="[^"\\]*",?)+)\})? (\d+(?:\.\d+)?
 
 
 @asynccontextmanager
-async def admin_port(telemetry: Telemetry, others: Sequence[Page] = ()) -> AsyncIterator[str]:
-    async with served(web.Server(admin_handler(telemetry, others), access_log=None)) as url:
+async def admin_port(telemetry: Telemetry, others: Sequence[Page] = (), own: Page | None = None) -> AsyncIterator[str]:
+    async with served(web.Server(admin_handler(telemetry, own or Page(), others), access_log=None)) as url:
         yield url
 
 
