@@ -9,7 +9,7 @@ import signal
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import UTC, datetime
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from aiohttp import web
 
@@ -55,6 +55,7 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger("gateway")
 _LOOK_S = 0.9  # between two looks at the certificate's files
+_BACKLOG = 1024  # connections that wait to be accepted
 
 
 def utc_now() -> datetime:
@@ -88,7 +89,7 @@ async def serve(
         answer = admin_handler(telemetry, admin.own, admin.others, lambda: masked(live.current))
         admin_server = web.Server(answer, access_log=None)
         listener = await listen_on(server, public, certificate)
-        admin_listener = await loop.create_server(admin_server, sock=admin.listener)
+        admin_listener = await _accepting(admin_server, admin.listener)
         stores = StoreWatch(gateway.current.services.upstreams, telemetry.stores, settings.telemetry.store_check_s)
         background = [publish(telemetry, admin.own), server.close_silent(settings.server.silence_s), stores.run()]
         if keys.reloadable:
@@ -159,17 +160,25 @@ async def renew(certificate: LiveCertificate, telemetry: Telemetry) -> None:
 
 async def listen_on(server: PublicServer, public: socket.socket, certificate: LiveCertificate | None) -> asyncio.Server:
     """Accept connections on the public port, with TLS when there is a certificate."""
-    loop = asyncio.get_running_loop()
     if certificate is None:
-        return await loop.create_server(server, sock=public, backlog=1024)
-    return await loop.create_server(
+        return await _accepting(server, public)
+    return await _accepting(
         server,
-        sock=public,
-        backlog=1024,
+        public,
         ssl=certificate.context,
         ssl_handshake_timeout=HANDSHAKE_TIMEOUT_S,
         ssl_shutdown_timeout=SHUTDOWN_TIMEOUT_S,
     )
+
+
+async def _accepting(server: Callable[[], asyncio.BaseProtocol], on: socket.socket, **tls: Any) -> asyncio.Server:
+    """Accept connections, one a turn of the loop: asyncio takes as many turns as the `backlog` that it is told.
+
+    When no descriptor is left each of them writes a trace and has them all taken again a second later.
+    """
+    listener = await asyncio.get_running_loop().create_server(server, sock=on, backlog=1, **tls)
+    on.listen(_BACKLOG)
+    return listener
 
 
 async def compose(

@@ -235,8 +235,11 @@ class Telemetry:
 
 def _open_files() -> tuple[int, int]:
     """Return how many descriptors this process has, and how many it may have."""
-    count = sum(1 for _ in Path("/proc/self/fd").iterdir()) - 1  # less that of the listing itself
-    return count, resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+    limit = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+    try:
+        return sum(1 for _ in Path("/proc/self/fd").iterdir()) - 1, limit  # less that of the listing itself
+    except OSError:  # none is left for the listing
+        return limit, limit
 
 
 async def publish(telemetry: Telemetry, page: Page) -> None:
@@ -245,12 +248,13 @@ async def publish(telemetry: Telemetry, page: Page) -> None:
     try:
         while True:
             await asyncio.sleep(_PUBLISH_EVERY_S)
-            counts = telemetry.counts()
-            if counts != written:
-                page.write(counts)
-                written = counts
+            with suppress(OSError):  # what cannot be measured now may be the next time
+                counts = telemetry.counts()
+                if counts != written:
+                    page.write(counts)
+                    written = counts
     except ValueError:
         _log.exception("the figures of this process are no longer published")
     finally:
-        with suppress(ValueError):
+        with suppress(OSError, ValueError):
             page.write(telemetry.counts())

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import http.client
 import os
 import re
@@ -8,6 +9,7 @@ import signal
 import time
 from collections import Counter
 from contextlib import closing, contextmanager, suppress
+from itertools import count
 from threading import Event, Thread
 from typing import TYPE_CHECKING
 
@@ -31,8 +33,8 @@ if TYPE_CHECKING:
     from tests.served import Place, Served
 
 
-def counted(count: int, *more: str) -> Counts:
-    return Counter({("gateway_requests_total", "oss", "oss:ProcessImm", "200"): count, (PROCESS_STARTS, *more): 1})
+def counted(number: int, *more: str) -> Counts:
+    return Counter({("gateway_requests_total", "oss", "oss:ProcessImm", "200"): number, (PROCESS_STARTS, *more): 1})
 
 
 def test_what_was_written_last_is_read_in_every_process() -> None:
@@ -112,10 +114,10 @@ async def test_what_one_process_has_told_is_told_by_the_other_and_by_its_success
     pages, processes = [Page(), Page()], [Telemetry(), Telemetry()]
     first, second = (admin_port(processes[one], [pages[1 - one]], pages[one]) for one in (0, 1))
     async with first as zero, second as one:
-        for count in range(1, 5):
-            processes[count % 2].cache_event("hit")
-            for url in (one, zero) if count % 2 else (zero, one):
-                assert parsed((await fetched(f"{url}/metrics"))[2])["gateway_results_total"] == {("hit",): count}
+        for hits in range(1, 5):
+            processes[hits % 2].cache_event("hit")
+            for url in (one, zero) if hits % 2 else (zero, one):
+                assert parsed((await fetched(f"{url}/metrics"))[2])["gateway_results_total"] == {("hit",): hits}
     successor = Telemetry()
     successor.inherit(pages[0].read())
     assert successor.counts()["gateway_results_total", "hit"] == 2
@@ -195,3 +197,21 @@ async def test_figures_that_no_longer_fit_are_told_in_the_log(
     telemetry.cache_event("x" * _HALF_BYTES)
     await publish(telemetry, Page())
     assert "no longer published" in caplog.text
+
+
+async def test_figures_that_cannot_be_had_for_a_moment_are_published_when_they_can(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("gateway.telemetry._PUBLISH_EVERY_S", 0.001)
+    telemetry, page, tries = Telemetry(), Page(), count()
+
+    def jobs() -> tuple[int, int]:
+        if next(tries) < 3:
+            raise OSError(errno.EMFILE, "Too many open files")
+        return 2, 1
+
+    telemetry.scorer_jobs = jobs
+    publishing = asyncio.create_task(publish(telemetry, page))
+    await asyncio.to_thread(eventually, lambda: page.read()["gateway_scorer_jobs_waiting",] == 2)
+    publishing.cancel()
+    await asyncio.gather(publishing, return_exceptions=True)

@@ -3,12 +3,13 @@ from __future__ import annotations
 import errno
 import http.client
 import os
+import resource
 import signal
 import socket
 import subprocess
 import sys
 import time
-from contextlib import closing
+from contextlib import ExitStack, closing
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -18,9 +19,11 @@ from gateway.imaging.launch import worker_command
 from gateway.processes import StartError, fork, listen
 from gateway.settings import Server
 from gateway.supervisor import Child, run_with_scorers, scorer_queue, signals_as_bytes, stop, supervise
+from tests.fake_store import FakeStore
 from tests.journeys.test_memory import endless_store, opened, read_whole
-from tests.proc import eventually, is_alive
+from tests.proc import eventually, is_alive, open_descriptors
 from tests.served import Served, serving
+from tests.threaded_store import threaded_store
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -200,6 +203,22 @@ def test_a_killed_scorer_and_a_killed_gateway_are_replaced(tmp_path: Path) -> No
             os.kill(victim, signal.SIGKILL)
             eventually(partial(replaced, pids, victim))
         eventually(lambda: answers(gateway))
+
+
+def test_out_of_descriptors_the_log_stays_short_and_who_waits_is_served_later(tmp_path: Path) -> None:
+    with threaded_store(FakeStore()) as endpoint, serving(tmp_path, endpoint) as gateway, ExitStack() as stack:
+        (pid,) = gateway.gateway_pids()
+        host, port = gateway.place.authority.split(":")
+        before = resource.prlimit(pid, resource.RLIMIT_NOFILE)
+        resource.prlimit(pid, resource.RLIMIT_NOFILE, (open_descriptors(pid), before[1]))
+        waiting = [stack.enter_context(socket.create_connection((host, int(port)), 30)) for _ in range(50)]
+        time.sleep(3)
+        refusals = (tmp_path / "serve.log").read_text().count("socket.accept() out of system resource")
+        assert 1 <= refusals <= 5, "one a second"
+        resource.prlimit(pid, resource.RLIMIT_NOFILE, before)
+        for each in waiting:
+            each.sendall(b"GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+            assert each.recv(9) == b"HTTP/1.1 "
 
 
 def replaced(pids: Callable[[], set[int]], victim: int) -> bool:

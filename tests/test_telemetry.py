@@ -2,7 +2,9 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 import re
+import resource
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -81,6 +83,18 @@ async def test_the_metrics_are_plain_text() -> None:
 async def test_nothing_else_is_on_the_admin_port(path: str) -> None:
     async with admin_port(Telemetry(ready=True)) as url:
         assert (await fetched(f"{url}{path}"))[0] == 404
+
+
+def test_when_no_descriptor_is_left_as_many_as_may_be_are_open() -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    free = os.dup(0)
+    os.close(free)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (free, hard))  # the next one would be this one
+    try:
+        counts = Telemetry().counts()
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    assert counts["gateway_file_descriptors_open",] == counts["gateway_file_descriptors_limit",] == free
 
 
 # --- the counters ---------------------------------------------------------------------------------------------------
