@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from gateway.commands.console import UsageError
 from gateway.log_lines import TEXT
 from gateway.processes import StartError, open_standard_streams
 from gateway.settings import SettingsError
@@ -29,7 +30,7 @@ def main() -> None:
         status = arguments.run(arguments)
     except (SettingsError, StartError) as error:
         print(error, file=sys.stderr)  # noqa: T201 # the command line speaks to people
-        status = 1
+        status = 2 if isinstance(error, UsageError) else 1
     except KeyboardInterrupt:
         status = 130
     sys.exit(status)
@@ -55,9 +56,6 @@ def _score(arguments: argparse.Namespace) -> int:
 
     names = ("style", "sheet", "output", "resume", "engine", "scheduler")
     options = Options(**{name: getattr(arguments, name) for name in names})
-    if options.sheet and (options.resume or options.engine != "local"):
-        print("--sheet goes neither with --resume nor with --engine dask.", file=sys.stderr)  # noqa: T201 # as in main
-        return 2
     return score(arguments.paths, config=arguments.config, options=options)
 
 

@@ -7,6 +7,7 @@ import os
 import sys
 from pathlib import Path
 
+from gateway.commands.console import say
 from gateway.credentials import KeyFileError
 from gateway.key_file import KeyFile, LiveKeys, opened
 from gateway.sealing import MasterKeys, SealingError
@@ -64,12 +65,12 @@ def check_config(config: Path | None) -> int:
     except SettingsError as error:
         print(error, file=sys.stderr)
         return 1
-    print(f"The settings are good; {len(keys.current)} access keys.")
+    say(f"The settings are good; {len(keys.current)} access keys.")
     return 0
 
 
 def show_config(config: Path | None) -> int:
     """Print the settings in force as JSON, secrets hidden."""
     settings = load(config, os.environ)
-    print(json.dumps(masked(settings), indent=2))
+    say(json.dumps(masked(settings), indent=2))
     return 0

@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 
 from gateway.auth.explain import Surroundings, explain
 from gateway.commands.config import read
+from gateway.commands.console import say
 from gateway.commands.demo_names import DEMO_ACCESS_KEY, DEMO_SECRET, demo_table
 from gateway.credentials import EVERYTHING, Credential, Identity, Secret
 from gateway.processes import StartError
@@ -30,7 +31,7 @@ def explain_input(config: Path | None) -> int:
     head = parse_request(sys.stdin.read(_MAX_CHARACTERS))
     rows = explain(head, _surroundings(config))
     for name, text in rows:
-        print(f"{name:17} {text}")
+        say(f"{name:17} {text}")
     return 0 if ("Verdict", "The signature matches.") in rows else 1
 
 
@@ -64,7 +65,10 @@ def parse_request(text: str) -> RequestHead:
 
 
 def _from_url(url: str, method: str, headers: tuple[tuple[str, str], ...]) -> RequestHead:
-    parts = urlsplit(url)
+    try:
+        parts = urlsplit(url)
+    except ValueError as error:
+        raise StartError(f"The URL cannot be read: {error}.") from None
     host = dict(headers).get("host", parts.netloc)
     others = tuple(pair for pair in headers if pair[0] != "host")
     raw_query = url.partition("#")[0].partition("?")[2]

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gateway.commands.config import master_keys
+from gateway.commands.console import say
 from gateway.credentials import Secret, parse_keys
 from gateway.processes import StartError
 from gateway.sealing import SealingError, new_master_key
@@ -38,7 +39,7 @@ _SECRET_LINE = re.compile(
 def keys(action: str, config: Path | None) -> int:
     """Do what `gateway keys ACTION` says and return the exit status. Raises SettingsError and StartError."""
     if action == "new-master-key":
-        print(new_master_key().reveal())
+        say(new_master_key().reveal())
         return 0
     settings = load(config, os.environ)
     if not settings.keys.file:
@@ -81,7 +82,7 @@ def _encrypt(path: Path, master: MasterKeys) -> int:
         if credential.kept == "plain":
             raise StartError(f"{path}: the secret of key {key_id!r} must stand on a line of its own to be sealed.")
     _replace(path, edited, before, after)
-    print(f"{sum(credential.kept == 'plain' for credential in before.values())} secrets sealed in {path}.")
+    say(f"{sum(credential.kept == 'plain' for credential in before.values())} secrets sealed in {path}.")
     return 0
 
 
@@ -94,7 +95,7 @@ def _rotate(path: Path, master: MasterKeys) -> int:
     after = _parsed(edited, master.newest().open)
     _replace(path, edited, before, after)
     sealed = [credential.kept for credential in after.values()]
-    print(f"{sealed.count('sealed')} secrets sealed anew in {path}; {sealed.count('plain')} are plain.")
+    say(f"{sealed.count('sealed')} secrets sealed anew in {path}; {sealed.count('plain')} are plain.")
     return 0
 
 
@@ -106,7 +107,7 @@ def _list(path: Path) -> int:
     rows += [(row.identity.name, row.access_key_id, row.kept, _expiry(row, now)) for row in keyring.values()]
     widths = [max(len(row[column]) for row in rows) for column in range(3)]
     for row in rows:
-        print("  ".join([*(text.ljust(width) for text, width in zip(row, widths, strict=False)), row[3]]).rstrip())
+        say("  ".join([*(text.ljust(width) for text, width in zip(row, widths, strict=False)), row[3]]).rstrip())
     return 0
 
 

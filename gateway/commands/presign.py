@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ipaddress
 import os
-import sys
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
@@ -12,6 +11,7 @@ from urllib.parse import urlsplit
 
 from gateway.auth import aws_v4, cos, oss_v1
 from gateway.commands.config import read
+from gateway.commands.console import UsageError, say
 from gateway.commands.demo_names import DEMO_ACCESS_KEY, DEMO_SECRET
 from gateway.credentials import Secret
 from gateway.processes import StartError
@@ -43,14 +43,14 @@ def signed_url(
     """Return a URL that GETs the object, or its score with `process`, for `expires_s` seconds from `now`.
 
     OSS and COS URLs carry the bucket in the host; S3 ones, and OSS ones for an IP address, in the path. Raises
-    StartError for COS at an IP address, where no URL can name the bucket.
+    UsageError for COS at an IP address, where no URL can name the bucket.
     """
     scheme, authority = urlsplit(signer.endpoint)[:2]
     raw_key = percent_encode(key, safe="/")
     query = _PROCESS[dialect] if process else ""
     in_path = dialect == "s3" or _is_address(authority)
     if in_path and dialect == "cos":
-        raise StartError("A COS URL names the bucket in its host: --endpoint must be a host name, not an IP address.")
+        raise UsageError("A COS URL names the bucket in its host: --endpoint must be a host name, not an IP address.")
     host = authority if in_path else f"{bucket}.{authority}"
     path = f"/{percent_encode(bucket)}/{raw_key}" if in_path else f"/{raw_key}"
     access_key, secret = signer.access_key_id, signer.secret
@@ -87,11 +87,11 @@ def _is_address(authority: str) -> bool:
 
 
 def presign(arguments: argparse.Namespace) -> int:
-    """Print one signed URL."""
-    signer = _signer(arguments)
-    print(
+    """Print one signed URL. Raises UsageError, SettingsError and StartError."""
+    _check(arguments)
+    say(
         signed_url(
-            signer,
+            _signer(arguments),
             arguments.dialect,
             arguments.bucket,
             arguments.key,
@@ -101,6 +101,24 @@ def presign(arguments: argparse.Namespace) -> int:
         )
     )
     return 0
+
+
+def _check(arguments: argparse.Namespace) -> None:
+    """Refuse what would make a URL that nobody can use. Raises UsageError."""
+    if not arguments.bucket or not arguments.key:
+        raise UsageError("Neither BUCKET nor KEY may be empty.")
+    if arguments.expires < 1:
+        raise UsageError("--expires must be at least 1 second.")
+    if arguments.endpoint is not None and not _is_endpoint(arguments.endpoint):
+        raise UsageError(f"--endpoint must be http://HOST[:PORT] or https://HOST[:PORT], not {arguments.endpoint!r}.")
+
+
+def _is_endpoint(url: str) -> bool:
+    try:
+        parts = urlsplit(url)
+        return parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:  # of the brackets of an IPv6 address, of the port
+        return False
 
 
 def _signer(arguments: argparse.Namespace) -> Signer:
@@ -118,6 +136,5 @@ def _signer(arguments: argparse.Namespace) -> Signer:
             raise StartError(f"The key file has no access key {access_key!r}.")
         return Signer(endpoint, access_key, keyring[access_key].secret)
     if arguments.access_key not in (None, DEMO_ACCESS_KEY):
-        print("The secret of --access-key is expected in GATEWAY_SECRET.", file=sys.stderr)
-        raise SystemExit(2)
+        raise UsageError("The secret of --access-key is expected in GATEWAY_SECRET.")
     return Signer(endpoint, DEMO_ACCESS_KEY, Secret(DEMO_SECRET))

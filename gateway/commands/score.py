@@ -12,6 +12,7 @@ from importlib.util import find_spec
 from itertools import islice
 from typing import TYPE_CHECKING, Literal
 
+from gateway.commands.console import UsageError, cannot_write
 from gateway.commands.score_file import begin, style_of
 from gateway.commands.score_output import csv_rows, json_lines, printable, table, width
 from gateway.commands.score_run import read_ahead, scored_in_order
@@ -61,8 +62,10 @@ class Options:
 def score(paths: list[str], *, config: Path | None, options: Options) -> int:
     """Score everything that the paths name, tell one line each; 1 when any failed.
 
-    Raises SettingsError, and StartError when a file cannot be written or gone on with, or a package is missing.
+    Raises UsageError, SettingsError, and StartError when a file cannot be written or gone on with, or a package is
+    missing.
     """
+    _check(options)
     remote = any(map(is_remote, paths))
     settings = load(
         config, os.environ, None if config or remote else {"upstream": {"unused": {"endpoint": "http://-"}}}
@@ -84,6 +87,16 @@ def score(paths: list[str], *, config: Path | None, options: Options) -> int:
     return run_with_scorers(settings.server, lambda address: asyncio.run(run(address)))
 
 
+def _check(options: Options) -> None:
+    """Refuse words of which one would do nothing. Raises UsageError."""
+    if options.sheet and (options.resume or options.engine != "local"):
+        raise UsageError("--sheet goes neither with --resume nor with --engine dask.")
+    if options.resume and options.output is None:
+        raise UsageError("--resume goes on with a file: say which with --output.")
+    if options.scheduler and options.engine != "dask":
+        raise UsageError("--scheduler needs --engine dask.")
+
+
 async def _run(
     address: str,
     paths: list[str],
@@ -92,14 +105,14 @@ async def _run(
     options: Options,
     output: OutputFile | None,
 ) -> int:
-    tell = output.add if output else _printer(options, paths)
-    progress = _Progress(0 if any(map(is_remote, paths)) or not sys.stderr.isatty() else _count(paths))
     async with AsyncExitStack() as stack:
         cards = stack.enter_context(ContactSheet.begun()) if options.sheet else None
         start = Position(output.state.argument, output.state.path) if output else Position()
         found = read_ahead(sources(paths, settings, stack, start), _LISTED_AHEAD)
         done = _by_engine(address, found, settings, config, options, remote=any(map(is_remote, paths)))
         try:
+            tell = output.add if output else _printer(options, paths)
+            progress = _Progress(0 if any(map(is_remote, paths)) or not sys.stderr.isatty() else _count(paths))
             async for scored in done:
                 progress.hide()
                 if output and scored.cut_short:
@@ -168,6 +181,8 @@ def _say(line: str, end: str, *, go_on: bool) -> None:
         if not go_on:
             os._exit(0)  # the scorers end with this process
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except OSError as error:
+        raise cannot_write(error) from None
 
 
 class _Progress:

@@ -14,6 +14,7 @@ from importlib.util import find_spec
 from time import monotonic
 from typing import TYPE_CHECKING, BinaryIO, Literal
 
+from gateway.commands.console import UsageError
 from gateway.commands.score_output import csv_rows, json_lines, printable
 from gateway.errors import ApiError
 from gateway.imaging.registry import MODEL_VERSION
@@ -100,12 +101,15 @@ class OutputFile:
 
 
 def style_of(target: Path, style: str) -> FileStyle:
-    """Return the form of a file: what was asked for (`json`, `csv`), else what its suffix says. Raises StartError."""
+    """Return the form of a file: what was asked for (`json`, `csv`), else what its suffix says.
+
+    Raises UsageError when neither says it, StartError without the package that it needs.
+    """
     known = {"json": "json", "csv": "csv"}.get(style) or _SUFFIXES.get(target.suffix.lower())
     if known == "parquet" and find_spec("pyarrow") is None:
         raise StartError("Parquet needs an optional package: pip install 's3-score-gateway[parquet]'.")
     if known is None:
-        raise StartError(f"{printable(str(target))}: say --json or --csv, or end the name in .jsonl, .csv or .parquet.")
+        raise UsageError(f"{printable(str(target))}: say --json or --csv, or end the name in .jsonl, .csv or .parquet.")
     return known  # type: ignore[return-value] # of the three
 
 

@@ -48,7 +48,13 @@ def test_a_raw_request_with_its_headers() -> None:
     assert status == 1
 
 
-@pytest.mark.parametrize("text", ["", "hello", "curl", "curl 'unbalanced", "GET /a", "GET /ä HTTP/1.1\nHost: h"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("", "hello", "curl", "curl 'unbalanced", "GET /a", "GET /ä HTTP/1.1\nHost: h"),
+        *("http://[::1", "curl 'http://[::1/b/k'", "GET http://[::1/b/k HTTP/1.1\nHost: h"),
+    ],
+)
 def test_what_is_no_request_is_one_clear_sentence(text: str) -> None:
     with pytest.raises(StartError):
         parse_request(text)

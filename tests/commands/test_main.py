@@ -9,6 +9,7 @@ from typing import NoReturn
 import pytest
 
 from gateway.__main__ import main
+from gateway.commands.console import UsageError
 from gateway.processes import StartError
 from gateway.settings import SettingsError
 from tests.commands.test_config import gateway
@@ -88,9 +89,10 @@ def test_an_empty_name_of_a_settings_file_is_none(tmp_path: Path) -> None:
     [
         (SettingsError("two\nmistakes"), 1, "two\nmistakes\n"),
         (StartError("The port is taken."), 1, "The port is taken.\n"),
+        (UsageError("One without the other."), 2, "One without the other.\n"),
         (KeyboardInterrupt(), 130, ""),
     ],
-    ids=["settings", "start", "ctrl-c"],
+    ids=["settings", "start", "usage", "ctrl-c"],
 )
 def test_what_ends_a_command_is_told_without_a_trace(
     monkeypatch: pytest.MonkeyPatch,
@@ -107,6 +109,22 @@ def test_what_ends_a_command_is_told_without_a_trace(
     with pytest.raises(SystemExit) as exit_:
         main()
     assert (exit_.value.code, capsys.readouterr().err) == (status, text)
+
+
+@pytest.mark.parametrize("words", ["show-config", "presign b k", "explain", "keys new-master-key"])
+def test_an_output_that_takes_nothing_more_is_one_clear_sentence(words: str) -> None:
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(
+            [sys.executable, "-m", "gateway", *words.split()],
+            input="http://h/b/k",
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            env={"PATH": "/usr/bin:/bin", "GATEWAY_UPSTREAM__MAIN__ENDPOINT": "http://x.test"},
+            cwd=ROOT,
+            check=False,
+        )
+    assert (done.returncode, done.stderr) == (1, "Cannot write to the standard output: No space left on device.\n")
 
 
 @pytest.mark.parametrize("module", ["gateway.__main__", "gateway.commands.presign", "gateway.commands.config"])

@@ -50,8 +50,34 @@ def test_the_default_endpoint_is_the_demos() -> None:
 
 def test_a_cos_url_cannot_name_a_bucket_at_an_ip_address() -> None:
     done = gateway("presign", "--dialect", "cos", "--endpoint", "http://127.0.0.1:1", "b", "k")
-    assert (done.returncode, done.stdout) == (1, "")
+    assert (done.returncode, done.stdout) == (2, "")
     assert "must be a host name" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "named"),
+    [
+        *(
+            (("--endpoint", url, "b", "k"), "--endpoint")
+            for url in ("http://[::1", "nonsense", "ftp://host", "http://", "http://host:port", "http://h:70000", "")
+        ),
+        (("--expires", "-5", "b", "k"), "--expires"),
+        (("--expires", "0", "b", "k"), "--expires"),
+        (("", "k"), "BUCKET"),
+        (("b", ""), "KEY"),
+    ],
+    ids=str,
+)
+def test_words_that_make_no_url_are_one_clear_sentence(arguments: tuple[str, ...], named: str) -> None:
+    done = gateway("presign", *arguments)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.count("\n") == 1
+    assert named in done.stderr
+
+
+def test_an_endpoint_may_be_an_ipv6_address_or_end_in_a_slash() -> None:
+    assert gateway("presign", "--endpoint", "http://[::1]:9", "b", "k").stdout.startswith("http://[::1]:9/b/k?")
+    assert gateway("presign", "--endpoint", "https://h/", "b", "k").stdout.startswith("https://h/b/k?")
 
 
 def test_the_secret_comes_from_the_environment_or_from_the_key_file(tmp_path: Path) -> None:

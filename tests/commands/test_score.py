@@ -208,6 +208,14 @@ def test_a_reader_that_has_seen_enough_ends_it_quietly(folder: Path, style: tupl
     assert process.returncode == 0
 
 
+@pytest.mark.parametrize("style", [(), ("--json",), ("--csv",)], ids=["table", "json", "csv"])
+def test_an_output_that_takes_nothing_more_is_one_clear_sentence(folder: Path, style: tuple[str, ...]) -> None:
+    with Path("/dev/full").open("w") as full:
+        command = [sys.executable, "-m", "gateway", "score", *style, str(folder)]
+        done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, cwd=ROOT, check=False)
+    assert (done.returncode, done.stderr) == (1, "Cannot write to the standard output: No space left on device.\n")
+
+
 @pytest.mark.parametrize("options", [(), ("--json",), ("--csv",)], ids=["table", "json", "csv"])
 def test_a_file_name_that_is_not_utf_8_is_scored_too(tmp_path: Path, photo: bytes, options: tuple[str, ...]) -> None:
     file = tmp_path / b"\xff.jpg".decode("utf-8", "surrogateescape")

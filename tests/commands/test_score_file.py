@@ -259,5 +259,11 @@ def test_dask_gives_the_same_lines_on_two_workers(tmp_path: Path, pictures: Path
 def test_what_needs_a_missing_package_or_makes_no_sense_is_told(tmp_path: Path) -> None:
     done = gateway("score", "--sheet", str(tmp_path / "s.html"), "--engine", "dask", str(tmp_path))
     assert (done.returncode, done.stdout, "--sheet" in done.stderr) == (2, "", True)
-    done = gateway("score", "--output", str(tmp_path / "out.txt"), str(tmp_path))
-    assert (done.returncode, done.stderr.count("\n")) == (1, 1)
+    for words, named in (
+        (("--output", str(tmp_path / "out.txt")), "end the name in"),
+        (("--resume",), "--output"),
+        (("--scheduler", "tcp://127.0.0.1:9"), "--engine dask"),
+    ):
+        done = gateway("score", *words, str(tmp_path))
+        assert (done.returncode, done.stdout, done.stderr.count("\n")) == (2, "", 1)
+        assert named in done.stderr
