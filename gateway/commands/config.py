@@ -11,7 +11,7 @@ from gateway.commands.console import say
 from gateway.credentials import KeyFileError
 from gateway.key_file import KeyFile, LiveKeys, opened
 from gateway.sealing import MasterKeys, SealingError
-from gateway.settings import Settings, SettingsError, load, masked
+from gateway.settings import Server, Settings, SettingsError, load, masked, split_listen
 from gateway.tls import TlsError
 from gateway.tls import opened as opened_certificate
 
@@ -26,6 +26,7 @@ def read(config: Path | None) -> tuple[Settings, LiveKeys]:
         mistakes.append(str(error))
     keys = read_keys(settings, mistakes) if settings else None
     if settings:
+        mistakes.extend(unknowable_port(settings.server))
         _check_certificate(settings, mistakes)
     if settings is None or keys is None or mistakes:
         raise SettingsError("\n".join(mistakes))
@@ -44,6 +45,11 @@ def read_keys(settings: Settings, mistakes: list[str]) -> LiveKeys | None:
     except SealingError as error:
         mistakes.append(f"keys.master_key: {error} (gateway keys new-master-key prints a good one)")
     return None
+
+
+def unknowable_port(server: Server) -> list[str]:
+    """Return the mistake of listening on port 0: it would be any port, and nothing would tell clients which."""
+    return [] if (split_listen(server.listen) or ("", 0))[1] else ["server.listen: must name a port, not 0"]
 
 
 def _check_certificate(settings: Settings, mistakes: list[str]) -> None:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gateway.app import utc_now
+from gateway.commands.config import unknowable_port
 from gateway.commands.demo_names import BUCKET, DEMO_ACCESS_KEY, DEMO_SECRET, demo_table
 from gateway.commands.pictures import SAMPLES, draw_samples
 from gateway.commands.presign import Signer, signed_url
@@ -21,7 +22,7 @@ from gateway.key_file import LiveKeys
 from gateway.live_settings import LiveSettings
 from gateway.processes import StartError, listen
 from gateway.request import percent_encode
-from gateway.settings import Settings, load, split_listen
+from gateway.settings import Settings, SettingsError, load, split_listen
 from gateway.stores.embedded import EmbeddedStore, EmbeddedStoreError, StoreAccess
 from gateway.stores.keys import StaticKey, UpstreamKey
 from gateway.stores.upstream import Body, StoreBucket, Upstream
@@ -68,9 +69,15 @@ def demo(images: Path | None, *, generate_secret: bool) -> int:
 
 
 def demo_server(environ: Mapping[str, str]) -> Server:
-    """Return where the demo listens and keeps its data, whichever variable says so, before there is a store."""
+    """Return where the demo listens and keeps its data, whichever variable says so, before there is a store.
+
+    Raises SettingsError.
+    """
     no_store_yet = {"endpoint": "http://-", "region": "-", "access_key": "-", "secret": "-"}
-    return load(None, environ, demo_table(no_store_yet)).server
+    server = load(None, environ, demo_table(no_store_yet)).server
+    if mistakes := unknowable_port(server):
+        raise SettingsError("\n".join(mistakes))
+    return server
 
 
 def demo_settings(access: StoreAccess, server: Server, environ: Mapping[str, str]) -> Settings:

@@ -89,6 +89,14 @@ def test_mistakes_of_the_key_file_are_printed_too(tmp_path: Path) -> None:
     assert "keys.file: is needed" in gateway("check-config", **environment).stderr
 
 
+def test_a_port_that_nobody_could_know_is_a_mistake(tmp_path: Path) -> None:
+    config = str(sample_configuration(tmp_path))
+    for command in (("check-config", "--config", config), ("serve", "--config", config), ("demo",)):
+        done = gateway(*command, GATEWAY_LISTEN="127.0.0.1:0")
+        assert (done.returncode, done.stderr) == (1, "server.listen: must name a port, not 0\n")
+    assert gateway("check-config", "--config", config, GATEWAY_ADMIN_LISTEN="127.0.0.1:0").returncode == 0
+
+
 def test_the_settings_in_force_are_shown_without_secrets() -> None:
     done = gateway(
         "show-config",
