@@ -126,7 +126,11 @@ def _parser() -> argparse.ArgumentParser:
     presign.add_argument("--process", choices=("score",), help="ask for a score instead of the bytes")
     presign.add_argument("--expires", type=int, default=3600, metavar="S", help="seconds (default 3600)")
     presign.add_argument("--endpoint", metavar="URL", help="the gateway as clients see it")
-    presign.add_argument("--access-key", metavar="ID", help="default: the demo's; the secret is in GATEWAY_SECRET")
+    presign.add_argument(
+        "--access-key",
+        metavar="ID",
+        help="default: the demo's, with --config the key file's first; GATEWAY_SECRET may hold its secret",
+    )
     presign.add_argument("bucket")
     presign.add_argument("key")
     command("explain", _explain, "why the signature of a request on standard input is refused")

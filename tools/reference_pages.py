@@ -219,6 +219,9 @@ _COMMANDS_HEAD = """\
 `gateway COMMAND --help` prints the same. Without `--config` a command takes the file that `GATEWAY_CONFIG` names,
 else the environment alone. Secrets come from files or the environment, never from the command line. A mistake in the
 settings is exit status 1, a mistake in the words 2. More about `score`: [score.md](score.md).
+
+`serve` and `demo` end at Ctrl-C or SIGTERM when the requests that run have ended ([operations.md](operations.md)). A
+second Ctrl-C or SIGTERM cuts all of them off at once.
 """
 
 
