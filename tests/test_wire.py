@@ -15,7 +15,7 @@ from gateway.connection import Connection, Incoming
 from gateway.wire import read_head
 from tests.fake_store import FakeStore, served
 from tests.harness import KEY_ID, SECRET, GatewayUnderTest, running_gateway
-from tests.stores.test_upstream import scripted_store
+from tests.stores.scripted import scripted_store
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator

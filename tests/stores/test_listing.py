@@ -16,14 +16,15 @@ from gateway.stores.upstream_settings import UpstreamSettings
 from tests.boto import s3_client
 from tests.fake_store import XMLNS
 from tests.harness import KEY_ID, SECRET
-from tests.stores.test_upstream import CUT, both
+from tests.stores.scripted import CUT
+from tests.stores.test_upstream import both
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
 
     from gateway.dialects.xml import Node
     from tests.conftest import Demo
-    from tests.stores.test_upstream import ScriptedStore
+    from tests.stores.scripted import ScriptedStore
 
 ODD_KEYS = [
     "a b",

@@ -3,7 +3,7 @@ from __future__ import annotations
 import asyncio
 import socket
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -17,85 +17,19 @@ from gateway.request import HostMap, RequestHead, locate
 from gateway.stores.keys import StaticKey, UpstreamKey
 from gateway.stores.upstream import Body, Upstream
 from gateway.stores.upstream_settings import UpstreamSettings
+from tests.stores.scripted import CUT, scripted_store
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
     from gateway.errors import ErrorKind
+    from tests.stores.scripted import Received, ScriptedStore
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
-CUT = b"<cut>"  # in a script: here the connection ends
 SILENT = b""  # never answer
 SECRET = Secret("store-secret")
 GET = StoreRequest("GET", "a", "", ())
 PUT = StoreRequest("PUT", "a", "", ())
-
-
-@dataclass
-class Received:
-    """One request as a scripted store read it from the wire."""
-
-    connection: int
-    method: str
-    target: str
-    headers: dict[str, str]
-    body: bytes
-
-
-@dataclass
-class ScriptedStore:
-    """Reads whole requests and gives the next answer of its script, byte by byte as it stands there."""
-
-    script: list[bytes]
-    requests: list[Received] = field(default_factory=list)
-    endpoint: str = ""
-    connections: int = 0
-
-    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        self.connections += 1
-        number = self.connections
-        try:
-            while self.script:
-                self.requests.append(await received(reader, number))
-                answer, cut, _ = self.script.pop(0).partition(CUT)
-                writer.write(answer)
-                await writer.drain()
-                if cut:
-                    break
-            else:
-                await reader.read()  # the end of the script: stay until the client goes
-        except (asyncio.IncompleteReadError, ConnectionError):
-            pass
-        finally:
-            writer.close()
-
-
-async def received(reader: asyncio.StreamReader, connection: int) -> Received:
-    head = (await reader.readuntil(b"\r\n\r\n")).decode("utf-8")
-    first, *lines = head.rstrip("\r\n").split("\r\n")
-    method, target, _ = first.split(" ")
-    headers = {name.lower(): value.strip() for name, _, value in (line.partition(":") for line in lines)}
-    body = await reader.readexactly(int(headers.get("content-length", "0")))
-    return Received(connection, method, target, headers, body)
-
-
-@asynccontextmanager
-async def scripted_store(*script: bytes, host: str = "127.0.0.1") -> AsyncIterator[ScriptedStore]:
-    store = ScriptedStore(list(script))
-    open_ones: dict[asyncio.Task[None], asyncio.StreamWriter] = {}
-
-    def connected(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        open_ones[asyncio.ensure_future(store.serve(reader, writer))] = writer
-
-    async with await asyncio.start_server(connected, host.strip("[]"), 0) as server:
-        store.endpoint = f"http://{host}:{server.sockets[0].getsockname()[1]}"
-        yield store
-        for task, writer in open_ones.items():
-            task.cancel()
-            writer.transport.abort()
-        await asyncio.gather(
-            *open_ones, *(writer.wait_closed() for writer in open_ones.values()), return_exceptions=True
-        )
 
 
 @asynccontextmanager
