@@ -79,6 +79,19 @@ class Line:
         return None
 
     async def _connect(self, origin: str) -> StoreConnection:
+        """Open a connection. Who stops waiting leaves it to the next one: asyncio may lose a socket just then."""
+        opening = asyncio.ensure_future(self._open(origin))
+        try:
+            return await asyncio.shield(opening)
+        except asyncio.CancelledError:
+            opening.add_done_callback(self._opened_for_nobody)
+            raise
+
+    def _opened_for_nobody(self, opening: asyncio.Future[StoreConnection]) -> None:
+        if not opening.cancelled() and opening.exception() is None:
+            self._freed(opening.result())
+
+    async def _open(self, origin: str) -> StoreConnection:
         url = URL(origin, encoded=True)
         host, secure = (url.raw_host or "").rstrip("."), url.scheme == "https"
         new = partial(StoreConnection, origin, self._heads, self._bodies, self._freed, self._lost)

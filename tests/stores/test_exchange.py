@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
 import socket
+import warnings
 from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import aiohttp
@@ -16,70 +17,10 @@ from gateway.stores import exchange
 from gateway.stores.exchange import Line, UnreachableError
 from gateway.tls import store_context
 from tests.journeys.neighbourhood import until
+from tests.stores.pieces import CHUNKS, CLOSE, END, LONG, OK, RESET, Store, store
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence
-
-OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
-LONG = b"HTTP/1.1 200 OK\r\nContent-Length: 4000000\r\n\r\n"
-CHUNKS = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
-END = b"HTTP/1.1 200 OK\r\n\r\n"  # its body ends with the connection
-CLOSE = b"<close>"
-RESET = b"<reset>"
-
-
-@dataclass
-class Store:
-    """Gives one answer after the other, in the pieces in which it is written here, each to one request."""
-
-    answers: list[Sequence[bytes]]
-    endpoint: str = ""
-    heads: list[tuple[int, bytes]] = field(default_factory=list)  # with the connection's number
-    connections: list[asyncio.StreamWriter] = field(default_factory=list)
-    tasks: list[asyncio.Task[None]] = field(default_factory=list)
-    ended: list[int] = field(default_factory=list)  # connections that the gateway closed, or that were closed here
-
-    def accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        self.tasks.append(asyncio.ensure_future(self._serve(reader, writer)))
-
-    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        self.connections.append(writer)
-        number = len(self.connections)
-        try:
-            while True:
-                self.heads.append((number, await reader.readuntil(b"\r\n\r\n")))
-                for piece in self.answers.pop(0):
-                    if piece in (CLOSE, RESET):
-                        if piece == RESET:
-                            linger = (1).to_bytes(4, "little") + bytes(4)
-                            writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
-                        return
-                    writer.write(piece)
-                    await writer.drain()
-                    await asyncio.sleep(0.02)  # the next piece is another packet
-        except (asyncio.IncompleteReadError, ConnectionError):
-            pass
-        finally:
-            self.ended.append(number)
-            writer.close()
-
-    @property
-    def used(self) -> list[int]:
-        """The number of the connection by which each request came."""
-        return [number for number, _ in self.heads]
-
-
-@asynccontextmanager
-async def store(*answers: bytes | Sequence[bytes]) -> AsyncIterator[Store]:
-    scripted = Store([[each] if isinstance(each, bytes) else each for each in answers])
-    async with await asyncio.start_server(scripted.accept, "127.0.0.1", 0) as server:
-        scripted.endpoint = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
-        yield scripted
-        for writer in scripted.connections:
-            writer.transport.abort()
-        for task in scripted.tasks:
-            task.cancel()
-        await asyncio.gather(*scripted.tasks, return_exceptions=True)
 
 
 @asynccontextmanager
@@ -293,6 +234,23 @@ async def test_what_is_left_of_one_answer_does_not_read_on_in_another_that_is_he
         second.taken()
         assert taken == rest
         assert second.content.is_eof()
+
+
+async def test_a_connection_whose_client_goes_while_it_is_made_is_kept_for_the_next_one() -> None:
+    with warnings.catch_warnings(record=True) as lost:
+        warnings.simplefilter("always")
+        async with store(*[OK] * 60) as place, new_line() as line:
+            for turns in range(12):
+                asking = asyncio.create_task(line.ask("GET", place.endpoint, "/", (("host", "store"),)))
+                for _ in range(turns):
+                    await asyncio.sleep(0)
+                asking.cancel()
+                await asyncio.gather(asking, return_exceptions=True)
+                await asyncio.sleep(0.02)
+                assert len(line._connections) <= 1, "the next one takes it"
+            assert await fetched(line, place) == (200, b"ok")
+        gc.collect()
+    assert [str(each.message) for each in lost] == []
 
 
 async def test_whoever_gives_up_waiting_takes_the_connection_with_him() -> None:
