@@ -34,6 +34,11 @@ if TYPE_CHECKING:
     from gateway.stores.cache import Lease
     from gateway.stores.upstream import StoreBucket
 
+_TOLD = {
+    "last-modified": "last_modified",
+    "x-amz-storage-class": "storage_class",
+    "x-amz-version-id": "version_id",
+}
 _FIRST_BYTES = 65_536  # what is asked for where a header is all that is wanted: most fit, with EXIF and its thumbnail
 
 
@@ -238,8 +243,12 @@ def _stored(answer: StoreAnswer) -> StoredObject:
 
 def _told_anew(stored: StoredObject, answer: StoreAnswer) -> StoredObject:
     """Return what is told of an object that is still the same; the same bytes may have been written again."""
-    told = {name: value for name, value in _stored(answer)._asdict().items() if value}
-    return stored._replace(**{**told, "etag": stored.etag})
+    changed: dict[str, str] = {}
+    for name, value in answer.headers:  # once through: every known score comes this way
+        field = _TOLD.get(name.lower())
+        if field and value and value != getattr(stored, field):
+            changed.setdefault(field, value)
+    return stored._replace(**changed) if changed else stored
 
 
 def _whole_length(answer: StoreAnswer) -> int | None:
